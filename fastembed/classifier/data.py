@@ -121,6 +121,8 @@ def check_labels(labels: Any, documents: int) -> Labels:
     """
     if labels is None:
         raise ValueError("requires y to be passed, but the target y is None: only files have labels in their lines")
+    if getattr(labels, "shape", ())[1:] == (1,) and not sparse.issparse(labels):  # a column of labels
+        labels = np.ravel(labels)
     form = form_of(labels)
     if form not in ("items", "matrix", "table") or (isinstance(labels, Mapping | set | frozenset) and form != "matrix"):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")
@@ -287,7 +289,7 @@ def check_documents(documents: Any) -> Sequence[Any]:
     if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
     if (dimensions := getattr(documents, "ndim", 1)) != 1:
-        raise ValueError(f"documents are texts in one dimension, got {dimensions}: Reshape your data")
+        raise ValueError(f"documents must be texts, got an array of {dimensions} dimensions: Reshape your data")
     return documents if isinstance(documents, list | tuple) else column_values(documents)
 
 

@@ -41,7 +41,8 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             near = nearest(unknown[0], re.findall(r"--[\w-]+", parsed.parser.format_usage()))
-            parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}{near and f'; did you mean {near}?'}")
+            hint = near and f"; did you mean {near}?" if unknown[0][0] == "-" else "; options follow files and words"
+            parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return parsed
 
     def error(self, message: str) -> NoReturn:

@@ -372,11 +372,13 @@ def _of_hidden(model: Recommender, source: Any, hidden: Any) -> _Questions:
     fitted, several, unknown = model._fitted, form_of(source) == "items", 0
     who = list(source) if several else source
     named = several and all(map(is_name, who))
-    everyone = fitted.asked(None if named else who, who if named else None, False, Pool(check_threads(model.threads)))
+    pool = Pool(check_threads(model.threads))
+    everyone = fitted.asked(None, who, False, pool) if named else fitted.asked(who, None, True, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True)
-    if form_of(hidden) != "matrix":
-        ids = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
-        unknown = int(np.count_nonzero(ids < 0))
+    for baskets in (hidden, who if several and not named else []):
+        if form_of(baskets) != "matrix":
+            ids = fitted.data.items.find(flat_baskets(baskets, 0, 1.0)[0], skip_unknown=True)
+            unknown += int(np.count_nonzero(ids < 0))
     taken = np.flatnonzero(np.diff(targets.indptr))
     asked = Asked(everyone.matrix[taken], everyone.rows[taken])
     return _to_recommender(model, asked, targets[taken], targets.shape[0], unknown)

@@ -348,6 +348,9 @@ def _from_baskets(baskets: Any, default_weight: float) -> Interactions:
     index: Any = getattr(baskets, "index", None)  # of a pandas Series
     items, parts, weighted, count, remaining = _NameNumbers("item"), [], False, 0, iter(baskets)
     while part := list(islice(remaining, BASKETS_AT_ONCE)):
+        if all(isinstance(basket, tuple) and len(basket) == 2 for basket in part):
+            what = f"{shown(part[0])} may be a user and an item"
+            raise ValueError(f"{what}: pass a table, with user and item, or baskets as lists")
         names, weights, sizes, any_weight = flat_baskets(part, count, default_weight)
         weighted = weighted or any_weight
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)

@@ -781,6 +781,8 @@ def _listed(name: str, queries: Query | Iterable[Any]) -> list[Any]:
 
 def _weighted(name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Any, float]]:
     """Return the items of a query and their weights, by default `sign`."""
+    if sign < 0 and isinstance(items, int | np.integer):
+        raise TypeError(f"{name}={items} may be a token or a number of answers: pass [{items}], or topn={items}")
     high = np.inf if sign > 0 else 0.0
     weighted: list[tuple[Any, float]] = []
     for item in _listed(name, items):

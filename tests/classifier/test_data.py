@@ -252,6 +252,15 @@ def test_one_label_may_be_among_lists():
     same(Classifier(threads=1).fit(TEXTS, mixed), several=True)
 
 
+def test_a_column_of_labels_is_labels():
+    documents, labels = ["a b", "c d", "a", "c"], np.array([1, 5, 1, 5])
+    model = Classifier().fit(documents, labels[:, None])
+    assert model.classes_.tolist() == [1, 5]
+    assert model.score(documents, labels[:, None]) == 1
+    with pytest.raises(ValueError, match="documents must be texts, got an array of 2 dimensions: Reshape your data"):
+        model.fit(np.eye(4), labels)
+
+
 @pytest.mark.parametrize("form", [np.array, sparse.csr_matrix, lambda rows: np.array(rows, bool)])
 def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tmp_path, form):
     rng = np.random.default_rng(0)

@@ -123,6 +123,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (sparse.csr_array([[1.0, -2]]), {}, ValueError, "X must be non-negative"),
         (sparse.csr_array((2, 3)), {}, ValueError, "no user has an item"),
         (TABLE, {}, ValueError, "needs user and item"),
+        ([("ann", "tea"), ("bob", "tea")], {}, ValueError, r"^\('ann', 'tea'\) may be a user and an item: pass"),
         (TABLE, {"user": "who", "item": "which"}, ValueError, "'which'"),
         (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: the weight 'how' must be .* got -1$"),
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: the weight 'how' must be .* 'x'"),

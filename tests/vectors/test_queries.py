@@ -338,6 +338,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": np.zeros(4)}, ValueError, r"shape \(3,\), got \(4,\)"),
         ({"positive": ["a", np.array([1.0, np.nan, 0])]}, ValueError, r"query vector\[1\] is nan"),
         ({"positive": [("a", "b")]}, TypeError, "the weight of 'a' in positive"),
+        ({"positive": "a", "negative": 3}, TypeError, r"negative=3 may be .* pass \[3\], or topn=3"),
         ({"positive": "a", "negative": [("b", 0.5)]}, ValueError, "the weight of 'b' in negative"),
         ({"positive": [np.array([1e308, 0, 0]), np.array([1e308, 0, 0])]}, ValueError, "the sum of the query"),
         ({"positive": "a", "restrict": 0}, ValueError, "restrict must be at least 1, got 0"),
