@@ -104,6 +104,14 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
     return number
 
 
+def float_or_nan(value: Any) -> float:
+    """Return a value, such as the text of a field, as a float; NaN if it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
 def check_flag(name: str, value: Any) -> bool:
     """Return True or False, of Python or of NumPy; everything else is rejected."""
     if not isinstance(value, bool | np.bool_):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -20,7 +20,7 @@ from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.training import fitted
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import Reading
+from fastembed.corpus.reading import MissingTokenizer, Reading
 from fastembed.trainer.progress import FitProgress
 from fastembed.trainer.run import EpochEnd, running
 
@@ -229,6 +229,30 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         source = LabelledSource(documents, labels, sample_weight, field, label, header, skip_bad)
         with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
             self._model = fitted(source, options, run, self._model)
+        return self
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name. The fitted state stays until the next fit, but gets the tokenizer that a file lacks.
+
+        Parameters
+        ----------
+        **parameters
+            As for the constructor. A `reading` like that of the file brings its tokenizer.
+
+        Returns
+        -------
+        Classifier
+            Itself.
+
+        Examples
+        --------
+        >>> Classifier().set_params(dim=20)
+        Classifier(dim=20)
+        """
+        super().set_params(**parameters)
+        lacks = self._model is not None and isinstance(self.reading_.tokenizer, MissingTokenizer)
+        if lacks and isinstance(self.reading, Reading) and self.reading.record() == self.reading_.record():
+            self._model = replace(self._fitted, features=replace(self._fitted.features, reading=self.reading))
         return self
 
     # ---------------------------------------------------------------- fitted properties

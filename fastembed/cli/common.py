@@ -270,14 +270,15 @@ def refuse(arguments: argparse.Namespace, names: Iterable[str], why: str) -> Non
 
 def check_output_option(arguments: argparse.Namespace) -> None:
     """Raise ValueError if the output of a command is an input, or is an existing file that the user did not name."""
-    if getattr(arguments, "default_output", None) and arguments.output is None:
+    if "output" not in arguments:
+        return
+    if arguments.output is None:
         arguments.output = arguments.default_output
         if Path(arguments.output).exists():
             raise ValueError(f"{arguments.output!r} exists: -o {arguments.output} replaces it")
     read = [*getattr(arguments, "files", ()), getattr(arguments, "vectors", "")]
-    output = getattr(arguments, "output", None)
-    if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
-        raise ValueError(f"{output!r} is read: name another output")
+    if os.path.realpath(arguments.output) in map(os.path.realpath, read):
+        raise ValueError(f"{arguments.output!r} is read: name another output")
 
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None) -> None:

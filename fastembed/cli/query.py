@@ -26,8 +26,7 @@ Query = tuple[list[str], list[str]]  # positive and negative words
 
 def add_neighbors(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    keys = "vectors, queries (a list of positive, negative, neighbors (a list of word, score)), "
-    keys += "unknown (a list)"
+    keys = "vectors, queries (a list of positive, negative, neighbors (a list of word, score)), unknown (a list)"
     example = "model.safetensors king woman --negative man -n 5"
     command = common.add_command(commands, "neighbors", neighbors, example=example, keys=keys)
     inputs.add_vectors(command)

@@ -327,7 +327,7 @@ class MissingTokenizer:
 
     def __call__(self, text: str) -> list[str]:
         """Raise ValueError."""
-        raise ValueError(f"the file lacks the tokenizer {self.name}: pass tokens, or SkipGram.set_params(reading=...)")
+        raise ValueError(f"the file lacks the tokenizer {self.name}: pass tokens, or call set_params(reading=...)")
 
 
 def tokenizer_name(tokenizer: Any) -> str:

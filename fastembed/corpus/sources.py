@@ -406,7 +406,7 @@ class Structure:
         Raises
         ------
         ValueError
-            If there is no field, and the rows of a file have fields.
+            If there is no field, and the rows of a file have fields; or if a file is of a store of counts.
         """
         files: list[TextFile] = []
         for path in path_list(paths):
@@ -418,6 +418,9 @@ class Structure:
                     raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
             files += inside
         for file in files:
+            if suffix_of(file.name) == ".tiles":
+                folder = os.path.dirname(file.name)  # noqa: PTH120 - a Path changes a URL
+                raise ValueError(f"{folder!r} holds counts: pass Counts.open({folder!r}), or --counts {folder}")
             if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
                 raise ValueError(f"{file.name!r} has fields: name the field of the text by field or --field")
         return files

@@ -270,8 +270,7 @@ class Counts:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
             stored = write_rows(folder, Scale.none(*shape), rows)
-            if not stored.nnz:
-                raise ValueError(f"the baskets give no pair: {ledger.summary()}")
+            check_pairs(ledger, stored.nnz)
             return cls._written(stored, ledger=ledger, vocabulary=tokens, baskets=weighting)
 
     @classmethod

@@ -30,7 +30,7 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
 from fastembed._base.panels import Panels
 from fastembed._base.threads import OnePerThread, ordered_map
-from fastembed._base.validation import check_amounts, check_finite, check_flag, listed, shown, unmasked
+from fastembed._base.validation import check_amounts, check_finite, check_flag, float_or_nan, listed, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, column_values
@@ -162,10 +162,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
     for file in files:
         table = suffix_of(file.name) in (".csv", ".tsv")
         for number, line in _table_edges(file, weights, ledger) if table else _text_edges(file, ledger):
-            try:
-                amount = float(line[2]) if len(line) == 3 and weights else 1.0
-            except ValueError:
-                amount = -1.0
+            amount = float_or_nan(line[2]) if len(line) == 3 and weights else 1.0
             if len(line) not in (2, 3) or not all(line[:2]) or not 0 <= amount < np.inf:
                 place = f"{file.name!r}, line {number:,}"
                 hint = "; a table is a .csv with columns source and target" if len(line) == 1 else ""

@@ -363,9 +363,13 @@ def sort_positions(passage: Passage, words: int) -> tuple[Int64, Int32]:
 
 
 def check_pairs(ledger: Ledger, nnz: int) -> None:
-    """Raise ValueError if a corpus has no token of the vocabulary, or gives no pair."""
-    if not ledger.tokens_used:
+    """Raise ValueError if a corpus has no token of the vocabulary, gives no pair, or leaves a side of a split empty."""
+    if ledger.dropped["outside the vocabulary"] == ledger.tokens_read:
         raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
+    if not ledger.tokens_used:
+        raise ValueError(f"too few lines to hold some out: {ledger.summary()}; add some, or raise validation_fraction")
     if not nnz:
-        pair = f"a pair is two tokens of one {ledger.unit} or list"
+        unspaced = ledger.unit == "line" and ledger.tokens_read <= ledger.lines
+        hint = "; Reading(words=True) or a tokenizer splits text without spaces" * unspaced
+        pair = f"a pair is two tokens of one {ledger.unit} or list{hint}"
         raise ValueError(f"the corpus gives no pair: {ledger.summary()}; {pair}")

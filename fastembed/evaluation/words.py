@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bar, bars
-from fastembed._base.validation import check_choice, check_integer, check_number, plain, printable
+from fastembed._base.validation import check_choice, check_integer, check_number, float_or_nan, plain, printable
 from fastembed.corpus.tokens import ENGLISH
 from fastembed.vectors.neighbors import METHODS, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind
@@ -424,7 +424,7 @@ def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
     pairs: list[tuple[str, str, float]] = []
     for place, (where, line) in enumerate(_score_lines(path)):
         fields = _fields(where, line)
-        score = next((number for number in map(_finite_number, fields[2:]) if number is not None), None)
+        score = next(filter(math.isfinite, map(float_or_nan, fields[2:])), None)
         if score is not None and all(fields[:2]):
             pairs.append((fields[0], fields[1], score))
         elif place or score is not None:  # else the line is a header
@@ -476,12 +476,3 @@ def _fields(where: str, line: str) -> list[str]:
     except csv.Error as error:
         raise ValueError(f"{where}: {error} in {line!r}") from None
     return [field.strip() for field in fields]
-
-
-def _finite_number(text: str) -> float | None:
-    """Return the finite number that a text is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -144,7 +144,7 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
     ValueError
         As by :func:`format_of`.
     OSError
-        If the suffix alone does not say it and the file cannot be read.
+        If no format is given, and the file is missing or cannot be read.
 
     Examples
     --------

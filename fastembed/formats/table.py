@@ -139,6 +139,10 @@ def opened(path: PathLike) -> BinaryIO:
     """Open a file that is read more than once, for its format and for what it holds, which a pipe cannot be."""
     if Path(path).is_fifo():
         raise OSError(f"{str(path)!r} is a pipe, which is read once: a file is needed")
+    if Path(path).is_dir():
+        raise IsADirectoryError(
+            f"{str(path)!r} is a folder: of counts, `train --counts` or SkipGram.fit learns vectors"
+        )
     return Path(path).open("rb")
 
 

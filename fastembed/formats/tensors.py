@@ -154,16 +154,13 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """Return whether a file begins with the length of a header in JSON, as safetensors files do; its suffix is ignored.
 
-    Examples
-    --------
-    >>> is_safetensors("no.such")
-    False
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
     """
-    try:
-        with opened(path) as file:
-            first = file.read(9)
-    except OSError:
-        return False
+    with opened(path) as file:
+        first = file.read(9)
     return first[8:] == b"{" and int.from_bytes(first[:8], "little") < 1 << 32
 
 

@@ -88,6 +88,8 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = Non
     ('epochs', 'nll per pair (nats)')
     """
     check_place(path_or_ax)
+    if not isinstance(history, Sequence):
+        raise TypeError(f"history must be a list of records, such as model.history, got {type(history).__name__}")
     if not history:
         raise ValueError("history must hold at least one record, got none")
     key = "nll" if "nll" in history[0] else "loss"

@@ -15,7 +15,7 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import UnknownToken, check_flag, check_number, shown
+from fastembed._base.validation import UnknownToken, check_flag, check_number, float_or_nan, shown
 from fastembed.corpus.corpus import FileCorpus
 from fastembed.corpus.documents import BadRow, check_field, is_missing
 from fastembed.corpus.sources import TextFile, find_files, form_of, is_structured, path_list
@@ -292,20 +292,12 @@ def _weights(values: Any, field: Any, place: Place) -> NDArray[np.float32]:
     try:
         weights = np.array(values, np.float64)
     except (TypeError, ValueError):
-        weights = np.array(list(map(_number, values)))
+        weights = np.array(list(map(float_or_nan, values)))
     if (wrong := ~(weights >= 0)).any():
         k = int(np.argmax(wrong))
         value = values[k].item() if isinstance(values[k], np.generic) else values[k]
         raise ValueError(f"{place(k)}: the weight {field!r} must be a number of at least 0, got {shown(value)}")
     return weights.astype(np.float32)
-
-
-def _number(value: Any) -> float:
-    """Return a value as a float, or NaN if it is no number."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
 
 
 def _interactions(parts: list[Any], users: _NameNumbers, items: _NameNumbers, form: str) -> Interactions:
@@ -349,8 +341,7 @@ def _from_baskets(baskets: Any, default_weight: float) -> Interactions:
     items, parts, weighted, count, remaining = _NameNumbers("item"), [], False, 0, iter(baskets)
     while part := list(islice(remaining, BASKETS_AT_ONCE)):
         if all(isinstance(basket, tuple) and len(basket) == 2 for basket in part):
-            what = f"{shown(part[0])} may be a user and an item"
-            raise ValueError(f"{what}: pass a table, with user and item, or baskets as lists")
+            raise ValueError(f"{shown(part[0])} may be a user and an item: pass a table, or baskets as lists")
         names, weights, sizes, any_weight = flat_baskets(part, count, default_weight)
         weighted = weighted or any_weight
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)

@@ -176,8 +176,7 @@ class Estimate:
         advice = "a smaller dim or max_contexts, or a larger min_count, takes less"
         check_free(self.training_memory, what, advice)
         if self.memory_limit is not None and self.memory > self.memory_limit:
-            over = f"above memory_limit={readable(self.memory_limit)}"
-            raise MemoryError(f"{what} takes about {readable(self.memory)}, {over}: {advice}")
+            raise MemoryError(f"{what} {_above(self.memory_limit, self.memory)}: {advice}")
 
     def __repr__(self) -> str:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
@@ -213,9 +212,14 @@ def counting_memory(limit: int, words: int, threads: int | None, written: int = 
     workers = check_threads(threads)
     held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * workers
     if held + LEAST > limit:
-        what = f"reading a text on {workers} threads takes {readable(held + LEAST)}"
-        raise MemoryError(f"{what}, above memory_limit={readable(limit)}: take fewer threads or a smaller max_size")
+        what = f"reading a text on {workers} threads {_above(limit, held + LEAST)}"
+        raise MemoryError(f"{what}: take fewer threads or a smaller max_size")
     return max(limit - held - written, (limit - held) // 4, LEAST)
+
+
+def _above(limit: int, needed: int) -> str:
+    """Return the end of an error for a limit that is too small. It names the needed MB, rounded up, as a limit."""
+    return f"takes at least {math.ceil(needed / 1e6):,} MB, above memory_limit={readable(limit)}"
 
 
 def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:

@@ -37,12 +37,12 @@ def train(
     fit = _Fit(parameters, data, options, run, expose)
     fit.begin()
     try:
-        while not fit.position.ended:
+        while not fit.last.position.ended:
             fit.epoch()
     except BaseException:
         fit.back_up()
-        if expose is not None and fit.position.history:
-            expose(fit.position.history)
+        if expose is not None and fit.last.position.history:
+            expose(fit.last.position.history)
         raise
     history = run.ranks.shared(fit.result())
     check_rise(history[0]["nll"], history[-1]["nll"], math.log(parameters.outputs))
@@ -82,12 +82,6 @@ class _Fit:
         best = {} if self.best is None else {f"best.{name}": copy for name, copy in self.best.copies.items()}
         self.arrays = self.steps.state | best
         self.checkpoint: Checkpoint | None = None
-
-    @property
-    def position(self) -> Position:
-        """Where the fit is."""
-        position: Position = self.last.note
-        return position
 
     def begin(self) -> None:
         """Go to the start, or to the position in the checkpoint, on all ranks."""
@@ -139,7 +133,7 @@ class _Fit:
 
     def epoch(self) -> None:
         """Train for one epoch."""
-        at, options = self.position, self.options
+        at, options = self.last.position, self.options
         epoch = len(at.history) + 1
         nll = self.steps.epoch(epoch, self.rng)
         record = {
@@ -175,20 +169,20 @@ class _Fit:
     def back_up(self) -> None:
         """Return to the end of the last completed epoch."""
         self.last.restore()
-        self.rng.bit_generator.state = self.position.generator
+        self.rng.bit_generator.state = self.last.position.generator
 
     def result(self) -> list[Record]:
         """Return the records; with early stopping, first restore the parameters of the best epoch."""
-        history = [dict(record) for record in self.position.history]
+        history = [dict(record) for record in self.last.position.history]
         if self.best is not None:
             self.best.restore()
             for record in history:
-                record["kept"] = record["epoch"] == self.position.best_epoch
+                record["kept"] = record["epoch"] == self.last.position.best_epoch
         return history
 
 
 class Snapshot:
-    """A copy of some arrays, and a note about them.
+    """A copy of some arrays, and the position of the fit at which it was made.
 
     All are set in one call of C, which no Ctrl-C interrupts. So no interrupt leaves a half-made copy.
 
@@ -199,7 +193,7 @@ class Snapshot:
     Attributes
     ----------
     copies : dict of str to ndarray
-    note : object
+    position : Position or None
 
     Examples
     --------
@@ -212,14 +206,16 @@ class Snapshot:
     array([0., 1., 2.])
     """
 
+    position: Position
+
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = dict(arrays)
         self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
-        self.note: Any = None
 
-    def take(self, note: Any = None) -> None:
-        """Copy the current values of the arrays, with a note."""
-        _assign(*[(self.copies[name], ..., array) for name, array in self._arrays.items()], (vars(self), "note", note))
+    def take(self, position: Position | None = None) -> None:
+        """Copy the current values of the arrays."""
+        copies = [(self.copies[name], ..., array) for name, array in self._arrays.items()]
+        _assign(*copies, (vars(self), "position", position))
 
     def restore(self) -> None:
         """Write the copy back to the arrays, in place."""

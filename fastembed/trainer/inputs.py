@@ -89,8 +89,8 @@ def check_inputs(name: str, many: Any, inputs: int, dtype: np.dtype[Any]) -> Inp
         return bags
     if not (isinstance(many, list | tuple) and many and has_dimensions(many[0])):
         if np.ndim(many) > 1:  # ids of bags of equal length, or numbers of a dense matrix
-            hint = "pass list(X) for bags of ids, csr_array(X) for weights of rows"
-            raise ValueError(f"{name} of shape {np.shape(many)} may be ids or weights: {hint}")
+            what = f"{name} must have one dimension, got shape {np.shape(many)}"
+            raise ValueError(f"{what}: pass list(X) for bags of ids, csr_array(X) for weights of rows")
         return check_ids(name, many, inputs)
     parts = [_ids_and_weights(f"{name}[{n}]", bag) for n, bag in enumerate(many)]
     starts = np.cumsum([0, *(len(ids) for ids, _ in parts)])

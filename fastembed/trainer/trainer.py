@@ -52,7 +52,8 @@ class Trainer:
     bias : array_like (V,), optional
         Added to the logits. Copied; never trained.
     loss_scale : float, optional
-        Factor on the loss, and thus on each step; 1 / V by default, and 1 for :meth:`random`.
+        Factor on the loss of an example, and thus on each step; 1 / V by default, and 1 for :meth:`random`. It has no
+        effect in :meth:`fit_counts` and :meth:`nll`.
     learning_rate : float
         Default factor on the gradient in `step` and `train`.
     threads : int, optional

@@ -158,7 +158,8 @@ def test_a_classifier_of_a_tokenizer_takes_lists_of_tokens_after_loading(tmp_pat
     with pytest.raises(ValueError, match="lacks the tokenizer list: pass tokens"):
         loaded.predict(["ab"])
     assert_array_equal(loaded.predict_proba([["a", "b"]]), model.predict_proba(["ab"]))
-    assert loaded.partial_fit([["e"]], ["z"]).predict([["e"]]) == ["z"]
+    assert loaded.set_params(dim=None, reading=reading).predict(["ab"]) == ["x"]
+    assert loaded.partial_fit(["e"], ["z"]).predict([["e"]]) == ["z"]
 
 
 def test_what_a_frame_misses_is_named_or_left_out():

@@ -30,7 +30,7 @@ def test_counts_of_baskets_agree_with_brute_force(assert_same, corpus, weighting
                 expected[i, j] += 1 if weighting == "flat" else 1 / (len(ids) - 1)
     chosen = {"weighting": weighting, "max_contexts": max_contexts}
     if not expected.any():
-        with pytest.raises(ValueError, match=r"the baskets give no pair: read|no token of the corpus"):
+        with pytest.raises(ValueError, match=r"the corpus gives no pair: read|no token of the corpus"):
             Counts.from_baskets(corpus, vocabulary, **chosen)
         return
     counts = Counts.from_baskets(corpus, vocabulary, **chosen)

@@ -193,7 +193,12 @@ def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
         (
             {"corpus": [["the"], ["cat"]]},
             ValueError,
-            "gives no pair: read 2 tokens in 2 lines.* a pair is two tokens of one line or list$",
+            "gives no pair: read 2 tokens in 2 lines.* one line or list; .* a tokenizer splits text without spaces$",
+        ),
+        (
+            {"corpus": [["the", "x"], ["cat", "x"]]},
+            ValueError,
+            "gives no pair: read 4 tokens in 2 lines.* a pair is two tokens of one line or list$",
         ),
     ],
 )

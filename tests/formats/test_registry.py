@@ -30,10 +30,13 @@ def test_each_suffix_and_each_name_is_of_one_format():
     ],
 )
 def test_unknown_formats_are_rejected(tmp_path, path, name, message):
-    for call in (formats.format_of, check_output, Vectors(["a"], np.eye(1)).save, Vectors.load):
+    for call in (formats.format_of, check_output, Vectors(["a"], np.eye(1)).save):
         with pytest.raises(ValueError, match=message):
             call(tmp_path / path, name)
     assert not list(tmp_path.iterdir())
+    (tmp_path / path).touch()
+    with pytest.raises(ValueError, match=message):
+        Vectors.load(tmp_path / path, name)
 
 
 @pytest.mark.parametrize("name", ["w2v.model", "w2v.bin", "w2v.txt"])

@@ -66,6 +66,8 @@ def test_a_fit_and_its_validation_are_drawn(tmp_path):
 def test_the_losses_of_a_classifier_are_drawn(axes):
     model = Classifier().fit(["a b", "c d", "e f"] * 9, ["x", "y", "z"] * 9)
     plot_history(model.history_, axes)
+    with pytest.raises(TypeError, match=r"history must be a list of records, such as model.history, got Classifier"):
+        plot_history(model, axes)
     expected = [record["loss"] for record in model.history_ if not record["left_out"]]
     assert (axes.lines[0].get_ydata().tolist(), axes.get_ylabel()) == (expected, "loss per document")
 

@@ -1,5 +1,6 @@
 """`Estimate`: the estimated memory and operations of training, compared with the actual ones."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram
+from fastembed.skipgram.estimate import Estimate
 
 PARTS = ("", "un", "re", "lock", "ing", "ness", "able", "ly", "er", "est", "form")
 
@@ -109,6 +111,17 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
             model.fit(corpus)
     assert model.vectors is before
     model.fit(corpus)
+
+
+@pytest.mark.parametrize("dim", [10, 11, 12, 13, 14])
+def test_the_limit_that_an_error_names_is_enough(dim):
+    estimate = Estimate(inputs=3000, outputs=6000, dim=dim, nnz=10**6, epochs=5, threads=2, memory_limit=10**6)
+    with pytest.raises(MemoryError, match=r"takes at least \d+ MB, above memory_limit=1 MB") as caught:
+        estimate.check()
+    limit = int(re.search(r"at least (\d+) MB", str(caught.value))[1]) * 10**6
+    replace(estimate, memory_limit=limit).check()
+    with pytest.raises(MemoryError):
+        replace(estimate, memory_limit=limit - 10**6).check()
 
 
 def test_a_smaller_limit_takes_less_memory():
