@@ -27,11 +27,11 @@ from fastembed.trainer.rows import BATCH_LOGITS
 Points = tuple[Float64, Float64, Float64]  # the rows d (B, D) of a block, f (B,) and its gradient (B, D)
 
 MOST_BLOCK = 256  # largest number of rows per block
-MOST_STEPS = 500  # a safety limit: about 100 steps are needed where the counts are as many as the dimensions
-MOST_CUTS = 30
+MOST_STEPS = 500  # a safety limit: rows with about as many counts as dimensions need the most steps, about 100
+MOST_TRIALS = 30  # lengths of a step that are tried
 FALL = 1e-4  # smallest decrease of f, as a share of that predicted by its slope
-PAIRS = 10
-TOLERANCE = 1e-3  # largest norm of the gradient before the last step, as a share of the sum of the counts
+PAIRS = 10  # steps that L-BFGS remembers
+TOLERANCE = 1e-3  # a row makes its last step when the norm of its gradient is at most this share of its counts
 FEW = 6  # rows up to which a pass over W for each takes less time than two products with W
 
 
@@ -55,7 +55,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, linear: NDArray[Any], bias: NDArray[Any]) -> Origin:
-        """Return that of W (D, V) and b (V,)."""
+        """Return the origin for W (D, V) and b (V,)."""
         w, p = linear.astype(np.float64), bias.astype(np.float64)
         log_sum = kernels_for(p.dtype).softmax(p)
         mean = w @ p
@@ -80,7 +80,7 @@ class Layer(NamedTuple):
     ridge : float
         Above 0.
     origin : Origin or None
-        That of W and b, for the first step from 0: it saves one in the mean.
+        The `Origin` of W and b. With it the first step from 0 is a step of Newton, which saves about one step.
     """
 
     linear: NDArray[Any]
@@ -102,24 +102,24 @@ def optimal_rows(
     pool : Pool
         Blocks of rows are its tasks; they do not depend on the number of threads.
     tolerance : float
-        Largest norm of the gradient before the last step, as a share of the sum of the counts.
+        A row makes its last step when the norm of its gradient is at most this share of the sum of its counts.
     start : ndarray (N, D), optional
         The first rows; by default they are 0.
     """
     dim, outputs = layer.linear.shape
     size = max(1, min(MOST_BLOCK, BATCH_LOGITS // outputs))
-    cuts = range(0, counts.shape[0], size)
+    starts = range(0, counts.shape[0], size)
     if layer.bias is None:
         layer = layer._replace(bias=np.zeros(outputs, layer.linear.dtype))
-    minima, missed = np.empty((counts.shape[0], dim), np.float32), np.zeros(len(cuts), int)
+    minima, missed = np.empty((counts.shape[0], dim), np.float32), np.zeros(len(starts), int)
 
     def task(k: int) -> None:
-        part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
+        part = slice(starts[k], min(starts[k] + size, counts.shape[0]))
         first = None if start is None else start[part]
         minima[part], missed[k] = _minima(counts[part], layer, tolerance, first)
 
     with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
-        pool.run(task, len(cuts))
+        pool.run(task, len(starts))
     return minima, int(missed.sum())
 
 
@@ -132,21 +132,21 @@ def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tu
     else:
         d = start.astype(np.float64)
         f, gradient = objective.at(d, np.arange(len(d)))
-    history = _History(*d.shape)
+    curvature = _Curvature(*d.shape)
     for number in range(MOST_STEPS):
         steep = _steep(gradient, tolerance * totals, active)
         if number and len(last := active[~steep]):  # a last step, whose gradient nobody needs
-            d[last] -= history.times_inverse_hessian(gradient[last], last)
+            d[last] -= curvature.times_inverse_hessian(gradient[last], last)
         active = active[steep]
         if not len(active):
             break
         if origin is not None and not number:
             direction = -origin.newton(gradient[active], totals[active], layer.ridge)
         else:
-            direction = -history.times_inverse_hessian(gradient[active], active)
+            direction = -curvature.times_inverse_hessian(gradient[active], active)
         before = d[active], gradient[active]
         stuck = _move((d, f, gradient), objective, direction, active)
-        history.add(d[active] - before[0], gradient[active] - before[1], active)
+        curvature.add(d[active] - before[0], gradient[active] - before[1], active)
         active = np.delete(active, stuck)
     return d, int(np.count_nonzero(_steep(gradient, tolerance * totals, active)))
 
@@ -162,7 +162,7 @@ def _move(points: Points, objective: _Objective, direction: Float64, rows: NDArr
     """
     first, before, slope = points[0][rows], points[1], _dots(direction, points[2][rows])
     step, waiting = np.ones(len(rows)), np.arange(len(rows))
-    for _ in range(MOST_CUTS):
+    for _ in range(MOST_TRIALS):
         moved = rows[waiting]
         d = first[waiting] + step[waiting, None] * direction[waiting]
         f, gradient = objective.at(d, moved)
@@ -248,8 +248,8 @@ def _one_by_one(n: Any, linear: NDArray[Any], bias: NDArray[Any]) -> Callable[[F
     return fit
 
 
-class _History:
-    """The last steps of rows and the changes of their gradients, from which L-BFGS estimates the curvature.
+class _Curvature:
+    """The Hessians of f at rows, as L-BFGS estimates them from the last steps and the changes of the gradients.
 
     Parameters
     ----------
