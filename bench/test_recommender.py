@@ -33,10 +33,10 @@ def model():
     fitted = Model(
         linear=rng.normal(0, 0.3, (ITEMS, DIM)).astype(np.float32).T,
         bias=np.log(shares).astype(np.float32),
-        item_to_item=narrow(near),
+        item_weights=narrow(near),
         ridge=6.0,
-        median=100.0,
-        weight=1.0,
+        median_total=100.0,
+        median_weight=1.0,
         factors=np.array([0.9, 0.8, 0.3], np.float32),
     )
     found = Recommender(dim=DIM, threads=1)

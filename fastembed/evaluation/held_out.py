@@ -23,7 +23,7 @@ from fastembed.corpus.documents import check_field
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import form_of
 from fastembed.recommender.data import Interactions, flat_baskets, is_name, matrix_of, read_interactions
-from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
+from fastembed.recommender.model import FittedRecommender, Query, fold, normalise
 from fastembed.recommender.recommender import Recommender
 from fastembed.skipgram.model import FittedModel
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
@@ -358,11 +358,11 @@ def _answers(fitted: FittedModel, seen: Any) -> Iterator[tuple[slice, Any]]:
 # ---------------------------------------------------------------- questions to a Recommender
 
 
-def _to_recommender(model: Recommender, asked: Asked, hidden: Any, users: int, unknown: int) -> _Questions:
+def _to_recommender(model: Recommender, query: Query, hidden: Any, users: int, unknown: int) -> _Questions:
     """Return the questions about users with hidden items (N, V); `users` is the number of all users."""
     fitted = model._fitted
-    answers = fitted.answers(asked, check_threads(model.threads), lambda part, log_p: (part, log_p))
-    return _Questions(asked.matrix, hidden, answers, fitted.model.bias, users, unknown)
+    answers = fitted.answers(query, check_threads(model.threads), lambda part, log_p: (part, log_p))
+    return _Questions(query.matrix, hidden, answers, fitted.model.bias, users, unknown)
 
 
 def _of_hidden(model: Recommender, source: Any, hidden: Any) -> _Questions:
@@ -373,15 +373,15 @@ def _of_hidden(model: Recommender, source: Any, hidden: Any) -> _Questions:
     who = list(source) if several else source
     named = several and all(map(is_name, who))
     pool = Pool(check_threads(model.threads))
-    everyone = fitted.asked(None, who, False, pool) if named else fitted.asked(who, None, True, pool)
+    everyone = fitted.query(None, who, False, pool) if named else fitted.query(who, None, True, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True)
     for baskets in (hidden, who if several and not named else []):
         if form_of(baskets) != "matrix":
             ids = fitted.data.items.find(flat_baskets(baskets, 0, 1.0)[0], skip_unknown=True)
             unknown += int(np.count_nonzero(ids < 0))
     taken = np.flatnonzero(np.diff(targets.indptr))
-    asked = Asked(everyone.matrix[taken], everyone.rows[taken])
-    return _to_recommender(model, asked, targets[taken], targets.shape[0], unknown)
+    query = Query(everyone.matrix[taken], everyone.rows[taken])
+    return _to_recommender(model, query, targets[taken], targets.shape[0], unknown)
 
 
 def _of_users(model: Recommender, matrix: Any, users: list[Any], unknown: int, split: _Split) -> _Questions:
@@ -391,19 +391,19 @@ def _of_users(model: Recommender, matrix: Any, users: list[Any], unknown: int, s
     taken, seen, hidden = _drawn(matrix, users, fitted.data.items.names, split)
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
     seen.sort_indices()
-    asked = Asked(seen, fold(seen, fitted.model, Pool(check_threads(model.threads))))
-    return _to_recommender(model, asked, hidden, len(users), unknown)
+    query = Query(seen, fold(seen, fitted.model, Pool(check_threads(model.threads))))
+    return _to_recommender(model, query, hidden, len(users), unknown)
 
 
 def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
     """Warn if the model learned from the items of most of the users, or from most of the large baskets."""
-    learned, asked = _baskets(data.matrix), _baskets(matrix)
+    learned, given = _baskets(data.matrix), _baskets(matrix)
     numbers = data.users.find(users, skip_unknown=True).tolist()
-    same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, asked, strict=True))
+    same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, given, strict=True))
     large = Counter(basket for basket in learned if len(basket) >= LARGE * ITEM)
     repeated = sum(count for count in large.values() if count > 1)
-    equal = [basket in large for basket in asked if len(basket) >= LARGE * ITEM]
-    if same > len(asked) / 2 or (repeated < CHANCE * large.total() and sum(equal) > len(equal) / 2):
+    equal = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
+    if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(equal) > len(equal) / 2):
         warn_user("the model learned from most of these baskets: fit to one part of split_users, evaluate on the other")
 
 
@@ -419,7 +419,7 @@ def _known_part(
     """Return the known items of each user, sparse (N, V), the users, and the number of unknown items."""
     if form_of(source) == "matrix":
         return fitted.rows_of(source, False), list(range(source.shape[0])), 0
-    data = read_interactions(source, *fields, header=header, default_weight_in=fitted.default_weight_in)
+    data = read_interactions(source, *fields, header=header, default_weight=fitted.default_weight)
     entries, ids = data.matrix.tocoo(), fitted.data.items.find(data.items.names, skip_unknown=True)
     columns, shape = ids[entries.col], (len(data.users), len(fitted.data.items))
     known = columns >= 0

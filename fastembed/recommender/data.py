@@ -113,7 +113,7 @@ class _NameNumbers:
 
         Parameters
         ----------
-        names : list or ndarray of numbers (n,)
+        names : list of str or int, or ndarray of int (n,)
         place : callable
             Returns in words where a name is.
 
@@ -125,10 +125,10 @@ class _NameNumbers:
         return self._add_array(names, place) if isinstance(names, np.ndarray) else self._add_list(names, place)
 
     def _add_array(self, names: NDArray[Any], place: Place) -> Int32:
-        """Return the numbers of an array, after a search of the different names alone: they are far fewer."""
+        """Return the numbers of an array; each different name is looked up once."""
         if names.dtype.kind not in "iu":
             if (missing := np.isnan(names)).any():
-                raise self._missing(place(int(np.argmax(missing))), math.nan)
+                raise self._missing_error(place(int(np.argmax(missing))), math.nan)
             raise TypeError(f"{self._what}s must be str or int, got {self._source} of {names.dtype}: convert to int")
         different, firsts, inverse = np.unique(names, return_index=True, return_inverse=True)
         order = np.argsort(firsts)  # of the sorted names: the order in which they come
@@ -146,12 +146,12 @@ class _NameNumbers:
             if not (isinstance(name, str) and name if is_text else _is_int64(name)):
                 where = place(next(k for k, item in enumerate(names) if item is name))
                 if is_missing(name) or name == "":
-                    raise self._missing(where, name)
+                    raise self._missing_error(where, name)
                 kinds = "all str and not empty, or all int of 64 bits"
                 raise TypeError(f"{where}: {self._what}s must be {kinds}, got {shown(name)}")
         return numbers
 
-    def _missing(self, where: str, name: Any) -> TypeError:
+    def _missing_error(self, where: str, name: Any) -> TypeError:
         return TypeError(f"{where}: {self._source} is {shown(name)}: drop missing {self._what}s")
 
 
@@ -186,7 +186,7 @@ def read_interactions(
     weight: str | int | None = None,
     *,
     header: bool = True,
-    default_weight_in: Callable[[str], float] = lambda _: 1.0,
+    default_weight: Callable[[str], float] = lambda _: 1.0,
 ) -> Interactions:
     """Read interactions; see `Recommender.fit`.
 
@@ -197,9 +197,9 @@ def read_interactions(
         The fields of pairs.
     header : bool
         Whether the first row of CSV holds the names of the fields.
-    default_weight_in : callable
+    default_weight : callable
         Returns the weight of an item without a weight, in "pairs" or in "baskets": 1 for a fit, and for an evaluation
-        `FittedRecommender.default_weight_in`.
+        `FittedRecommender.default_weight`.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def read_interactions(
         if user is None or item is None:
             raise ValueError("a table of pairs needs user and item, or --user and --item: the names of two fields")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
-        data = _from_pairs(parts, fields, default_weight_in("pairs"))
+        data = _from_pairs(parts, fields, default_weight("pairs"))
     elif fields:
         raise ValueError(f"user=, item= and weight= name the fields of a table or a file, got {shown(source)}")
     elif form == "matrix":
@@ -222,7 +222,7 @@ def read_interactions(
         users, items = map(np.arange, matrix.shape)
         data = Interactions(matrix, Names("user", users), Names("item", items))
     elif form in ("files", "items"):
-        data = _from_baskets(FileCorpus(source) if files else source, default_weight_in("baskets"))
+        data = _from_baskets(FileCorpus(source) if files else source, default_weight("baskets"))
         with_commas = [name for name in data.items.names if files and "," in name]
         if 2 * len(with_commas) > len(data.items):
             what = f"items in a file have spaces between them, got {shown(with_commas[0])}"

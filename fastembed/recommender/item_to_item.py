@@ -45,20 +45,20 @@ RIDGE_FACTOR = 16.0  # of the ridges λ of the nearest items: a higher factor tr
 MOST_PAIRS = 1 << 26  # entries of G, 8 bytes each: bounds the memory
 PAIRS_PER_TASK = 1 << 23  # the products n_ui n_uj that a task adds up in G: more tasks share work evenly, and cost more
 COLUMNS, EASE_COLUMNS = 32, 64  # columns of B per task, of the nearest items and of EASE: as `PAIRS_PER_TASK`
-MOST_EASE = 4096  # users or items, the fewer, for EASE: bounds the time of the inverse
+MOST_EASE = 4096  # the smaller of users and items, for EASE: bounds the time of the inverse
 MOST_EASE_ITEMS = 24576  # items for EASE: bounds the time of the weights
 MOST_WEIGHTS = 400  # in a column of EASE: most columns have 300 to 350
 GROUPS = 1200  # groups of a column in `_largest_of_columns`, at least: more give a sharper threshold, and take longer
 ROWS_AT_ONCE = 256  # rows that `_inverse` mirrors and `Ease.predicted` multiplies: bounds the temporary arrays
 
 
-def item_to_item(n: Any, pool: Pool, *, ease: float = 0.0, neighbours: int = NEIGHBOURS) -> Any:
+def item_weights(n: Any, pool: Pool, *, ease_factor: float = 0.0, neighbours: int = NEIGHBOURS) -> Any:
     """Return B, csr (V, V), of the counts n: by EASE with a factor, or by the nearest items if the factor is 0.
 
     If rounding makes the inverse of EASE fail, B is by the nearest items.
     """
     n = damp_heavy_users(n)
-    if ease and (weights := Ease(n).weights(ease, pool)).nnz:
+    if ease_factor and (weights := Ease(n).weights(ease_factor, pool)).nnz:
         return weights
     return nearest_weights(n, pool, neighbours)
 
@@ -98,7 +98,7 @@ class PairCounts(NamedTuple):
     values: Float32
 
 
-def nearest_weights(n: Any, pool: Pool, neighbours: int = NEIGHBOURS) -> Any:
+def nearest_weights(n: Any, pool: Pool, neighbours: int) -> Any:
     """Return B, csr (V, V), by the nearest items of each item, at most `neighbours`; fewer for an item of few users.
 
     If the counts of all pairs do not fit in memory, only the most frequent items have a column.
@@ -139,12 +139,12 @@ def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
     users = np.bincount(n.indices, minlength=n.shape[1])
     order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
     item_rows = n[:, order].T.tocsr()
-    # Column k of `ranked` is the item in place k of `order`. The conversions sort the columns of each row, so the items
-    # before an item in a row are the more frequent items of the user
+    # Row u of `ranked` has the items of a user, the most frequent first: item k is in place k of `order`, and columns
+    # ascend. If the row is [2, 5, 9], `rank_in_row` is [0, 1, 2]
     ranked = item_rows.T.tocsr()
-    more_frequent = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
+    rank_in_row = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
     # Each item of a user has two pairs with each more frequent item of the user, (i, j) and (j, i), and one with itself
-    pairs = np.cumsum(np.bincount(ranked.indices, 2 * more_frequent + 1))
+    pairs = np.cumsum(np.bincount(ranked.indices, 2 * rank_in_row + 1))
     most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
     return order[:most], item_rows[:most]
 
@@ -169,9 +169,9 @@ def pair_counts(item_rows: Any, pool: Pool) -> PairCounts:
 
 
 def _nearest(g: PairCounts, norms: Float32, c: int, most: int) -> NDArray[np.intp]:
-    """Return the places in G of row c and the items with the highest cosine to c, ascending; at most `most`."""
+    """Return the places in G of the entries of row c with the highest cosines to c, ascending; at most `most`."""
     row = slice(g.begins[c], g.ends[c])
-    cosines = g.values[row] / norms[g.columns[row]]  # times the norm of c
+    cosines = g.values[row] / norms[g.columns[row]]  # cosine times the norm of c: the same order
     cosines[g.diagonals[c] - row.start] = 0  # an item is not its own neighbour
     count = min(most, len(cosines) - 1)
     nearest = np.argpartition(cosines, -count)[len(cosines) - count :]
@@ -188,9 +188,9 @@ def ease_fits(users: int, items: int) -> bool:
 
 
 class Ease:
-    """EASE of one matrix of counts n, for any factor k of the ridges  λ_i = k sqrt(f_i).
+    """EASE of one matrix of counts n, for any factor κ of the ridges  λ_i = κ sqrt(f_i).
 
-    With  F = diag(f),  Z = n F^(-1/4)  and  M = I - (Z^T Z / k + I)^-1 = Z^T (Z Z^T / k + I)^-1 Z / k,  the solution is
+    With  F = diag(f),  Z = n F^(-1/4)  and  M = I - (Z^T Z / κ + I)^-1 = Z^T (Z Z^T / κ + I)^-1 Z / κ,  the solution is
 
         B_ic = M_ic (f_c / f_i)^(1/4) / (1 - M_cc)   for i != c
 
@@ -205,7 +205,7 @@ class Ease:
     gram : ndarray (K, K)
         Z Z^T of K users, or Z^T Z of K items.
     sides : csr_array (V, K)
-        Z^T, or I: M is  sides (K, K) sides^T.
+        Z^T, or I. M is the product  sides · middle · sides^T,  with the matrix of `_middle`.
     """
 
     def __init__(self, n: Any) -> None:
@@ -217,7 +217,7 @@ class Ease:
         self.sides: Any = z.T.tocsr() if self.by_users else sparse.eye_array(z.shape[1], dtype=z.dtype, format="csr")
 
     def _middle(self, factor: float) -> Float32:
-        """Return the matrix (K, K) between the sides of M; 0 if the inverse fails."""
+        """Return the middle factor of M, (K, K), for a factor κ; 0 if the inverse fails."""
         system = self.gram / np.float32(factor)
         diagonal = np.diag_indices(len(system))
         system[diagonal] += 1

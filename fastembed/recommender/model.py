@@ -52,7 +52,8 @@ TOLERANCE = 1e-5  # the gradient of a row at which `optimal_rows` ends, as a sha
 ROUGH_TOLERANCE = 1e-4  # the same for `recommend`: changes the logarithm of a probability by at most .0005
 DAMPING_EXPONENT = 0.5  # s_u = (|n_u| / m)^-DAMPING_EXPONENT: with 0 all items weigh the same, with 1 all users
 FLOOR = 0.1  # the floor in the logarithm, in counts: a lower floor brings small sums closer to large ones
-NUMBERS = ("ridge", "median", "weight")  # the attributes of `Model` that are numbers
+# The numbers of `Model`, by their names in a file
+NUMBERS = {"ridge": "ridge", "median": "median_total", "weight": "median_weight"}
 FOLDED = 64  # users whose rows `KnownRows` computes together: more make faster products, fewer a faster first answer
 
 
@@ -66,24 +67,24 @@ class Model:
         W.
     bias : ndarray (V,), float32
         b.
-    item_to_item : csr_array (V, V), float32
+    item_weights : csr_array (V, V), float32
         B.
     ridge : float
         The ridge of the rows d_u.
-    median : float
+    median_total : float
         m, the median of |n_u|.
-    weight : float
-        The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 if all weights are equal.
+    median_weight : float
+        The median of the weights w in the data; the count of w is log2(1 + w / median_weight): 1 for the median.
     factors : ndarray (3,), float32
         a, g and h.
     """
 
     linear: Float32
     bias: Float32
-    item_to_item: Any
+    item_weights: Any
     ridge: float
-    median: float
-    weight: float
+    median_total: float
+    median_weight: float
     factors: Float32
 
     __getstate__ = fields_alone
@@ -96,16 +97,16 @@ class Model:
 
 def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
     """Return the rows (N, D) of users with the items x, csr (N, V): unique optima given W; zero without items."""
-    n = damped(log_counts(x, model.weight), model)
+    n = damped(log_counts(x, model.median_weight), model)
     return optimal_rows(n, Layer(model.linear, model.bias, model.ridge, model.origin), pool, tolerance)[0]
 
 
-def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
+def log_probabilities(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
     """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V); see `normalise`."""
     a, g, h = model.factors
     logits: Float32 = (g * d) @ model.linear
     logits += a * model.bias
-    add_item_to_item(log_counts(x, model.weight), model, h, logits)
+    add_item_logits(log_counts(x, model.median_weight), model, h, logits)
     normalise(logits, left_out)
     return logits
 
@@ -118,9 +119,9 @@ def normalise(logits: Float32, left_out: Any = None) -> None:
     if left_out is not None:
         logits[np.repeat(np.arange(len(logits)), np.diff(left_out.indptr)), left_out.indices] = -np.inf
     softmax, scratch = kernels_for("float32").softmax, np.empty(logits.shape[1], np.float32)
-    for row in logits if len(scratch) else ():  # row by row, so that a row stays in the cache
+    for row in logits if len(scratch) else ():  # row by row, so that a row stays in the cache; there may be no column
         scratch[:] = row
-        if np.isfinite(log_sum := softmax(scratch)):
+        if np.isfinite(log_sum := softmax(scratch)):  # changes `scratch`, and returns the logarithm of the sum
             row -= log_sum
 
 
@@ -140,16 +141,16 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
         The items to explain.
     model : Model
     """
-    n, w = log_counts(x, model.weight), model.linear
+    n, w = log_counts(x, model.median_weight), model.linear
     p = d @ w + model.bias
-    kernels_for("float32").softmax(p)
+    kernels_for("float32").softmax(p)  # in place
     centred = (w[:, n.indices] - (w @ p)[:, None]).astype(np.float64)
     scale = model.factors[1] * damping(n.data.sum(keepdims=True), model) / model.ridge
     shares: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
-    item_to_item = n.data[:, None] * model.item_to_item[n.indices][:, items].toarray().astype(np.float64)
-    total = item_to_item.sum(axis=0)
+    parts = n.data[:, None] * model.item_weights[n.indices][:, items].toarray().astype(np.float64)
+    total = parts.sum(axis=0)
     log = model.factors[2] * np.log1p(np.maximum(total, 0) / FLOOR)
-    shares += item_to_item * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
+    shares += parts * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
     return shares
 
 
@@ -169,7 +170,7 @@ def totals_of(n: Any) -> Float64:
 
 def damping(totals: Float64, model: Model) -> Float64:
     """Return  s_u  of users with the sums of counts |n_u|; 0 for a user without items."""
-    return np.power(totals / model.median, -DAMPING_EXPONENT, out=np.zeros_like(totals), where=totals > 0)
+    return np.power(totals / model.median_total, -DAMPING_EXPONENT, out=np.zeros_like(totals), where=totals > 0)
 
 
 def damped(n: Any, model: Model) -> Any:
@@ -184,9 +185,9 @@ def scaled_rows(n: Any, factors: Float64) -> Any:
     return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
 
 
-def add_item_to_item(n: Any, model: Model, factor: float, logits: Float32) -> None:
+def add_item_logits(n: Any, model: Model, factor: float, logits: Float32) -> None:
     """Add  factor log(1 + max(0, n B) / floor)  of counts n (N, V) to logits (N, V), in place."""
-    counts, weights = ((m.indptr, m.indices, m.data) for m in (n, model.item_to_item))
+    counts, weights = ((m.indptr, m.indices, m.data) for m in (n, model.item_weights))
     sums = np.empty(logits.shape[1], np.float32)
     kernels_for("float32").add_log_product(*counts, *weights, factor, FLOOR, sums, logits)
 
@@ -195,7 +196,7 @@ def add_item_to_item(n: Any, model: Model, factor: float, logits: Float32) -> No
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """Users to answer.
 
     Attributes
@@ -281,11 +282,14 @@ class FittedRecommender:
 
     # ---------------------------------------------------------------- who is asked about
 
-    def default_weight_in(self, form: str) -> float:
-        """Return the weight of an item without one, in "pairs" or "baskets": 1 if training had such, or the median."""
-        return 1.0 if self.data.form_without_weights == form else self.model.weight
+    def default_weight(self, form: str) -> float:
+        """Return the weight of an item without a weight, in the form "pairs" or "baskets".
 
-    def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
+        The weight is 1 if the data of the fit had this form and no weights, and the median weight otherwise.
+        """
+        return 1.0 if self.data.form_without_weights == form else self.model.median_weight
+
+    def query(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Query:
         """Return the users to answer: `who` is one name, baskets, or rows of a matrix; `users` is several names.
 
         The rows of new users are optimal within the tolerance.
@@ -312,7 +316,7 @@ class FittedRecommender:
                 text = shown(who)
                 raise TypeError(f"{text} may be users or a basket: give users by users={text}, a basket as [{text}]")
         matrix = self.rows_of(who, skip_unknown)
-        return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=form == "matrix" and who.ndim == 1)
+        return Query(matrix, fold(matrix, self.model, pool, tolerance), single=form == "matrix" and who.ndim == 1)
 
     def hidden(self, seen: Any, source: Any, skip_unknown: bool) -> Any:
         """Return the hidden items (N, V) of users whose seen items are `seen` (N, V).
@@ -320,7 +324,7 @@ class FittedRecommender:
         Raises
         ------
         KeyError, TypeError, ValueError
-            As `asked`; also if the numbers of users differ, or a hidden item is seen.
+            As `query`; also if the numbers of users differ, or a hidden item is seen.
         """
         hidden = self.rows_of(source, skip_unknown)
         if hidden.shape != seen.shape:
@@ -345,37 +349,37 @@ class FittedRecommender:
             if matrix.shape[1] != len(items):
                 raise ValueError(f"rows of users must have the {len(items):,} items as columns, got {matrix.shape}")
             return matrix
-        names, weights, sizes, _ = flat_baskets(source, 0, self.default_weight_in("baskets"))
+        names, weights, sizes, _ = flat_baskets(source, 0, self.default_weight("baskets"))
         ids, owners = items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0
         return matrix_of(weights[known], (owners[known], ids[known]), (len(sizes), len(items)))
 
-    def _known(self, names: Any, skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
+    def _known(self, names: Any, skip_unknown: bool, pool: Pool, single: bool = False) -> Query:
         ids = self.data.users.find(names, skip_unknown)
-        known = np.maximum(ids, 0)
-        places: Any = slice(known[0], known[0] + 1) if len(known) == 1 else known  # a slice takes half of the time
-        matrix, rows = self.data.matrix[places], self.known_rows.of(known, pool)
+        safe = np.maximum(ids, 0)  # an unknown user has the row of user 0 until the row is emptied below
+        places: Any = slice(safe[0], safe[0] + 1) if len(safe) == 1 else safe  # a slice takes half of the time
+        matrix, rows = self.data.matrix[places], self.known_rows.of(safe, pool)
         if (ids < 0).any():
             rows[ids < 0] = 0
             matrix = sparse.csr_array(sparse.diags_array((ids >= 0).astype(np.float32)) @ matrix)
             matrix.eliminate_zeros()
-        return Asked(matrix, rows, single)
+        return Query(matrix, rows, single)
 
     # ---------------------------------------------------------------- answers
 
     def answers(
-        self, asked: Asked, threads: int, answer: Callable[[slice, Any], T], *, exclude_seen: bool = True
+        self, query: Query, threads: int, answer: Callable[[slice, Any], T], *, exclude_seen: bool = True
     ) -> Iterator[T]:
         """Yield ``answer(rows, log_p)`` for one block of users at a time; it may change the log probabilities (n, V).
 
         With `exclude_seen`, the items of a user have -inf, and the probabilities of all other items sum to 1.
         """
-        size, users = max(1, BATCH_LOGITS // len(self.data.items)), asked.matrix.shape[0]
+        size, users = max(1, BATCH_LOGITS // len(self.data.items)), query.matrix.shape[0]
 
         def answer_block(start: int) -> T:
             part = slice(start, min(start + size, users))
-            seen = asked.matrix if users <= size else asked.matrix[part]
-            return answer(part, self._log_p(asked.rows[part], seen, exclude_seen))
+            seen = query.matrix if users <= size else query.matrix[part]
+            return answer(part, self._log_p(query.rows[part], seen, exclude_seen))
 
         starts = range(0, users, size)
         with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
@@ -386,12 +390,12 @@ class FittedRecommender:
 
     def _log_p(self, rows: Array, seen: Any, exclude_seen: bool) -> Array:
         """Return the log probabilities of all items (n, V); for a user without items, they are b."""
-        log_p = scores(rows, seen, self.model, seen if exclude_seen else None)
+        log_p = log_probabilities(rows, seen, self.model, seen if exclude_seen else None)
         log_p[np.diff(seen.indptr) == 0] = self.model.bias
         return log_p
 
     def recommend(
-        self, asked: Asked, topn: int, exclude_seen: bool, exclude: Array | None, among: Array | None, threads: int
+        self, query: Query, topn: int, exclude_seen: bool, exclude: Array | None, among: Array | None, threads: int
     ) -> list[Scored]:
         """Return the most probable items of each user; `exclude` and `among` are numbers of items."""
         names = self.data.items.names
@@ -411,28 +415,28 @@ class FittedRecommender:
                 for items, values, count in zip(best_items, p.tolist(), np.count_nonzero(p, axis=1), strict=True)
             ]
 
-        return [scored for part in self.answers(asked, threads, best, exclude_seen=exclude_seen) for scored in part]
+        return [scored for part in self.answers(query, threads, best, exclude_seen=exclude_seen) for scored in part]
 
-    def explain(self, asked: Asked, item: int) -> Explanation:
+    def explain(self, query: Query, item: int) -> Explanation:
         """Return what each item of the history of one user adds to the score of an item."""
-        names, history = self.data.items.names.tolist(), asked.matrix.indices
-        shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
+        names, history = self.data.items.names.tolist(), query.matrix.indices
+        shares = contributions(query.matrix, query.rows[0], np.array([item]), self.model)[:, 0]
         bias = float((self.model.factors[0] if len(history) else 1) * self.model.bias[item])
-        log_p = self._log_p(asked.rows, asked.matrix, item not in history)
+        log_p = self._log_p(query.rows, query.matrix, item not in history)
         order = np.argsort(-shares, kind="stable")
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
         return Explanation(names[item], float(np.exp(log_p[0, item])), bias + float(shares.sum()), bias, added)
 
-    def nll(self, asked: Asked, hidden: Any | None, threads: int) -> tuple[float, float]:
+    def nll(self, query: Query, hidden: Any | None, threads: int) -> tuple[float, float]:
         """Return the nll of hidden items (N, V) given the history, and their weight; None: of the history itself."""
-        targets = asked.matrix if hidden is None else hidden
+        targets = query.matrix if hidden is None else hidden
 
         def sums(part: slice, log_p: Array) -> tuple[float, float]:
             y = targets[part]
             entry_log_p = log_p[np.repeat(np.arange(len(log_p)), np.diff(y.indptr)), y.indices].astype(np.float64)
             return -float(y.data @ entry_log_p), float(y.data.sum(dtype=np.float64))
 
-        parts = list(self.answers(asked, threads, sums, exclude_seen=hidden is not None))
+        parts = list(self.answers(query, threads, sums, exclude_seen=hidden is not None))
         return sum(nll for nll, _ in parts), sum(weight for _, weight in parts)
 
     # ---------------------------------------------------------------- file
@@ -441,10 +445,10 @@ class FittedRecommender:
         """Write the fitted state."""
         check_model_name(path)
         seen = self.data.matrix
-        model, weights = self.model, self.model.item_to_item
+        model, weights = self.model, self.model.item_weights
         tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
         tensors |= {"similar.indptr": weights.indptr, "similar.indices": weights.indices, "similar.data": weights.data}
-        tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
+        tensors |= {name: np.array(getattr(model, attribute)) for name, attribute in NUMBERS.items()}
         tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
         tensors |= pack_names(self.data.users.names, "users") | pack_names(self.data.items.names, "items")
         texts = {"history": json.dumps(plain(self.history), ensure_ascii=False)}
@@ -472,11 +476,11 @@ class FittedRecommender:
                 np.array(tensors["bias"]),
                 sparse.csr_array(parts, shape=2 * tensors["bias"].shape),
                 factors=np.array(tensors["factors"], np.float32).reshape(3),
-                **{name: float(tensors[name]) for name in NUMBERS},
+                **{attribute: float(tensors[name]) for name, attribute in NUMBERS.items()},
             )
             if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
                 raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
-            for matrix in (seen, model.item_to_item):
+            for matrix in (seen, model.item_weights):
                 matrix.check_format(full_check=True)  # kernels use its columns as indices, unchecked
             data = Interactions(seen, users, items, metadata.get("unweighted", ""))
             return cls(model, data, json.loads(metadata["history"]), settings)

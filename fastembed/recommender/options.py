@@ -18,9 +18,9 @@ class RecommenderOptions:
         If a value is not as documented.
     """
 
-    dim: int = 128
-    epochs: int | None = None
-    seed: int = 0
+    dim: int
+    epochs: int | None
+    seed: int
 
     def __post_init__(self) -> None:
         checked = {

@@ -15,7 +15,7 @@ from fastembed._base.estimator import Transformer, with_known_names
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
 from fastembed.recommender.data import Names, is_name, read_interactions
-from fastembed.recommender.model import ROUGH_TOLERANCE, Asked, Explanation, FittedRecommender, Scored
+from fastembed.recommender.model import ROUGH_TOLERANCE, Explanation, FittedRecommender, Query, Scored
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.training import fitted
 from fastembed.trainer.progress import FitProgress
@@ -62,7 +62,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     -----
     Users and items are str or int. ``who`` is a user by name; several baskets, which are lists of items or of tuples
     (item, weight); or a SciPy sparse matrix (N, V), whose columns are `items_`. Several users by name are
-    ``users=[...]``. An item without a weight counts as one of the median weight of training.
+    ``users=[...]``. An item without a weight has the median weight of training, or 1 if training had baskets without
+    weights.
 
     `Recommender` is a scikit-learn estimator. Any number of threads may use a fitted recommender at the same time.
 
@@ -225,9 +226,9 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
         threads = check_threads(self.threads)
-        asked = state.asked(who, users, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
-        recommended = state.recommend(asked, topn, seen, left_out, allowed, threads)
-        return recommended[0] if asked.single else recommended
+        query = state.query(who, users, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
+        recommended = state.recommend(query, topn, seen, left_out, allowed, threads)
+        return recommended[0] if query.single else recommended
 
     def _item_ids(self, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
         if items is None:
@@ -318,7 +319,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> model.transform([["bread"], []]).shape
         (2, 2)
         """
-        return estimator.output(self, self._asked(X, users, skip_unknown).rows, X if users is None else users)
+        return estimator.output(self, self._query(X, users, skip_unknown)[1].rows, X if users is None else users)
 
     def fit_transform(self, X: Any, y: object = None, **fit_params: Any) -> Any:
         """Fit, and return the vectors of the users (U, D).
@@ -362,9 +363,9 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> model.predict_proba([["bread"]]).shape
         (1, 5)
         """
-        state, asked = self._fitted, self._asked(X, users, skip_unknown)
-        probabilities, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
-        for part, p in state.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
+        state, query = self._query(X, users, skip_unknown)
+        probabilities, threads = np.empty(query.matrix.shape, np.float32), check_threads(self.threads)
+        for part, p in state.answers(query, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
             probabilities[part] = p
         return probabilities
 
@@ -397,9 +398,9 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> 1 < model.perplexity([["bread"]], hidden=[["butter"]]) < 3
         True
         """
-        state, asked = self._fitted, self._asked(X, users, skip_unknown)
-        targets = None if hidden is None else state.hidden(asked.matrix, hidden, skip_unknown)
-        nll, weight = state.nll(asked, targets, check_threads(self.threads))
+        state, query = self._query(X, users, skip_unknown)
+        targets = None if hidden is None else state.hidden(query.matrix, hidden, skip_unknown)
+        nll, weight = state.nll(query, targets, check_threads(self.threads))
         if not weight:
             raise ValueError("there is no item to predict")
         return math.exp(nll / weight)
@@ -426,21 +427,10 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> why.contributions[0][0]
         'bread'
         """
-        state, asked = self._fitted, self._asked(who, None, skip_unknown)
-        if asked.matrix.shape[0] != 1:
-            raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
-        return state.explain(asked, int(state.data.items.find([item])[0]))
-
-    # ---------------------------------------------------------------- private
-
-    def _options(self) -> RecommenderOptions:
-        """Check the parameters and return them."""
-        check_threads(self.threads)
-        return RecommenderOptions(self.dim, self.epochs, self.seed)
-
-    def _asked(self, who: Any, users: Any, skip_unknown: bool) -> Asked:
-        skip = check_flag("skip_unknown", skip_unknown)
-        return self._fitted.asked(who, users, skip, Pool(check_threads(self.threads)))
+        state, query = self._query(who, None, skip_unknown)
+        if query.matrix.shape[0] != 1:
+            raise ValueError(f"who must be one user, or one basket as [[...]], got {query.matrix.shape[0]}")
+        return state.explain(query, int(state.data.items.find([item])[0]))
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.
@@ -460,3 +450,14 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         ['recommender0', 'recommender1']
         """
         return np.array([f"recommender{k}" for k in range(len(self._fitted.model.linear))], object)
+
+    # ---------------------------------------------------------------- private
+
+    def _options(self) -> RecommenderOptions:
+        """Check the parameters and return them."""
+        check_threads(self.threads)
+        return RecommenderOptions(self.dim, self.epochs, self.seed)
+
+    def _query(self, who: Any, users: Any, skip_unknown: bool) -> tuple[FittedRecommender, Query]:
+        state, skip = self._fitted, check_flag("skip_unknown", skip_unknown)
+        return state, state.query(who, users, skip, Pool(check_threads(self.threads)))

@@ -15,7 +15,7 @@ from fastembed.recommender.options import RecommenderOptions
 
 ROWS = 8192  # users per task of `newton_rows`, which has their rows in float64
 START_SCALE = 0.1
-START_PASSES, EXTRA = 3, 16  # more passes of the randomised SVD after the first, and more columns than its rank
+START_PASSES, EXTRA = 3, 16  # passes of the randomised SVD after the first, and columns beyond its rank
 FIRST_RIDGE, FIRST_FACTORS = 1.5, (1.0, 0.75, 0.75)  # the ridge, and a, g, h, where hidden items are too few to choose
 
 
@@ -41,10 +41,10 @@ def first_model(n: Any, weight: float, options: RecommenderOptions, pool: Pool) 
     return Model(
         linear=linear.astype(np.float32),
         bias=np.log(shares / shares.sum()).astype(np.float32),
-        item_to_item=sparse.csr_array((items, items), dtype=np.float32),
+        item_weights=sparse.csr_array((items, items), dtype=np.float32),
         ridge=FIRST_RIDGE,
-        median=float(np.median(totals[totals > 0])),
-        weight=weight,
+        median_total=float(np.median(totals[totals > 0])),
+        median_weight=weight,
         factors=np.array(FIRST_FACTORS, np.float32),
     )
 

@@ -3,17 +3,18 @@
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
 ===========  ======================================================================================================
-b            (V,), the popularity of the items
+b            (V,), the logarithms of the shares of the items: their popularity
 d_u W_c      the logit of the low-rank model; its strength is the ridge of d_u
 log(1 + ..)  the logit of the item-to-item model; its strength is the factor of EASE in B
 a, g, h      the factors of the three terms; `Model.factors`
 ===========  ======================================================================================================
 
-Each model is *calibrated* alone: a and the factor of the model, g or h, minimise the nll of the hidden items. The
-ridge, the factor of EASE, the share of each model in the product, and a factor on a maximise the NDCG of the hidden
-items, because items that nobody could predict dominate the nll.
+Each model is *calibrated* alone: its factor of b, and g or h, minimise the nll of the hidden items. The product has the
+mean of both factors of b, weighted by the shares of the models and times a scale: a. The ridge, the factor of EASE, the
+shares and the scale maximise the NDCG of the hidden items, because items that nobody could predict dominate the nll.
 
-`choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItems` says how well they predict.
+`choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItemScorer` says how well they
+predict.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from fastembed._base.arrays import Float32, Float64, Int32
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.recommender.item_to_item import Ease, damp_heavy_users, ease_fits
-from fastembed.recommender.model import FLOOR, Model, add_item_to_item, damped
+from fastembed.recommender.model import FLOOR, Model, add_item_logits, damped
 from fastembed.trainer.folding import Layer, optimal_rows
 
-HIDDEN_SHARE = 0.2  # of the items of a user: more hidden items choose surer, from shorter histories than users have
-# Users with hidden items: more choose surer, and leave the first training fewer users. The least of the four numbers is
-# taken; the last three bound the time and the memory of a choice
+HIDDEN_SHARE = 0.2  # of the items of a user: more hidden items choose with less noise, but from shorter histories
+# More users with hidden items choose with less noise, but leave the first training fewer users. The least of the four
+# numbers is taken; the last three bound the time and the memory of a choice
 HIDING_SHARE = 0.25  # of the users with two items or more
 MOST_HIDING = 1500  # users
-HIDING_ROOT = 1 << 16  # users times the root of the number of items
+HIDING_ROOT = 1 << 16  # users, times the square root of the number of items
 HIDDEN_LOGITS = 1 << 24  # users times items: the logits of one candidate
 LEAST_HIDDEN = 200  # hidden items; fewer would choose by chance
 HIDDEN_EXPONENT = 0.5  # a hidden item weighs k^-0.5 if its user has k: between one weight per item and one per user
@@ -46,12 +47,12 @@ RIDGES = (0.3, 0.75, 2.0, 5.0, 12.0)  # of d_u, from close to the history to clo
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)  # of the ridges of EASE; `item_to_item.py`
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model; the rest is low rank
 USUAL_SHARE = 0.6  # the share that is chosen if hidden items do not clearly say another
-MARGIN = 0.5  # standard errors of NDCG within which shares are alike: more choose `USUAL_SHARE` more often
-POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # factors on the a that minimises the nll
+MARGIN = 0.5  # standard errors of NDCG within which shares are alike: a wider margin takes `USUAL_SHARE` more often
+BIAS_SCALES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the factors of b that minimise the nll
 CHOICE_TOLERANCE = 1e-2  # the tolerance of `optimal_rows` here: the order of candidates needs no exact rows
 DEPTH = 100  # the best items that count in NDCG: more than a list shows, so that more hidden items say something
 BEST = 10  # a hidden item is a hit among this many best items, as `recommend` returns by default
-PRIOR = 3.0  # the precision of the prior of the factors, in hidden items of weight 1: more keep the factors nearer 1
+PRIOR = 3.0  # the precision of the prior of the factors, in hidden items of weight 1: a higher one keeps them nearer 1
 LEAST_FACTOR = 0.05  # the lower bound of a, g and h: a negative factor would turn an order of items around
 NEWTON_STEPS = 12  # at most
 LEAST_GAIN = 2e-5  # nats of nll per unit of weight: a Newton step that promises less is the last
@@ -81,7 +82,7 @@ class Strengths(NamedTuple):
     ----------
     ridge : float
         The ridge of the rows d_u.
-    ease : float
+    ease_factor : float
         The factor of EASE; 0 if B is by the nearest items.
     factors : ndarray of float32 (3,)
         a, g and h.
@@ -91,7 +92,7 @@ class Strengths(NamedTuple):
     """
 
     ridge: float
-    ease: float
+    ease_factor: float
     factors: Float32
     hits: dict[str, float]
 
@@ -118,17 +119,18 @@ class Candidate(NamedTuple):
     ----------
     value : float
     calibrated : Calibrated
-        The model; for a popularity, the product of both models.
+        The model; for a scale of b, the product of both models.
     share_index : int
         The place in `SHARES` of the share of the item-to-item model in the product.
-    ndcg : float
-        The highest NDCG among the shares; see `HiddenItems.best_share`.
+    mixture_ndcg : float
+        The highest NDCG of a product with the other model, which may have another share than `share_index`; see
+        `HiddenItemScorer.best_share`.
     """
 
     value: float
     calibrated: Calibrated
     share_index: int
-    ndcg: float
+    mixture_ndcg: float
 
 
 CandidateOf = Callable[[float, Candidate | None], Candidate]  # takes a value, and the best candidate so far or None
@@ -146,7 +148,7 @@ def hide_items(n: Any, seed: int) -> Split | None:
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    chosen = np.sort(rng.choice(able, most_hiding_users(len(able), n.shape[1]), replace=False))
+    chosen = np.sort(rng.choice(able, number_of_hiding_users(len(able), n.shape[1]), replace=False))
     part = n[chosen]
     mask = np.zeros(part.nnz, bool)
     for first, last in zip(part.indptr[:-1], part.indptr[1:], strict=True):
@@ -158,8 +160,8 @@ def hide_items(n: Any, seed: int) -> Split | None:
     return Split(_entries(n, np.repeat(trains, sizes)), _entries(part, ~mask), _entries(part, mask))
 
 
-def most_hiding_users(users: int, items: int) -> int:
-    """Return the largest number of users with hidden items, from the number of users with two items or more."""
+def number_of_hiding_users(users: int, items: int) -> int:
+    """Return the number of users with hidden items, from the number of users with two items or more."""
     return min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
 
 
@@ -185,15 +187,15 @@ def choose_strengths(model: Model, split: Split, pool: Pool) -> Strengths:
     """
     search = Search(model, split, pool)
     low_rank = climb(RIDGES, search.with_ridge)
-    item_to_item, ease = search.nearest, 0.0
+    item_model, ease_factor = search.nearest, 0.0
     if ease_fits(*split.training.shape):
         with_ease = partial(search.with_ease, Ease(damp_heavy_users(split.training)), low_rank.calibrated)
-        by_ease = climb(EASE_FACTORS, with_ease, low_rank.ndcg)
-        if by_ease.ndcg > low_rank.ndcg:
-            item_to_item, ease = by_ease.calibrated, by_ease.value
-    product = climb(POPULARITIES, partial(search.with_popularity, low_rank.calibrated, item_to_item)).calibrated
+        by_ease = climb(EASE_FACTORS, with_ease, low_rank.mixture_ndcg)
+        if by_ease.mixture_ndcg > low_rank.mixture_ndcg:  # low rank and EASE, above low rank and the nearest items
+            item_model, ease_factor = by_ease.calibrated, by_ease.value
+    product = climb(BIAS_SCALES, partial(search.with_bias_scale, low_rank.calibrated, item_model)).calibrated
     factors = (search.product_factor(product) * product.factors).astype(np.float32)
-    return Strengths(low_rank.value, ease, factors, search.hits(product))
+    return Strengths(low_rank.value, ease_factor, factors, search.hits(product))
 
 
 def climb(values: Sequence[float], candidate: CandidateOf, least: float = 0.0) -> Candidate:
@@ -203,7 +205,7 @@ def climb(values: Sequence[float], candidate: CandidateOf, least: float = 0.0) -
     """
     middle = len(values) // 2
     start = candidate(values[middle], None)
-    if start.ndcg < least:
+    if start.mixture_ndcg < least:
         return start
     lower = _last_rise(start, values[:middle][::-1], candidate)
     return lower if lower is not start else _last_rise(start, values[middle + 1 :], candidate)
@@ -213,7 +215,7 @@ def _last_rise(best: Candidate, values: Sequence[float], candidate: CandidateOf)
     """Return the last candidate before the NDCG falls or stays, along `best` and the candidates of the values."""
     for value in values:
         following = candidate(value, best)
-        if following.ndcg <= best.ndcg:
+        if following.mixture_ndcg <= best.mixture_ndcg:
             break
         best = following
     return best
@@ -230,11 +232,11 @@ class Search:
 
     def __init__(self, model: Model, split: Split, pool: Pool) -> None:
         self._model, self._split, self._pool = model, split, pool
-        self._users = HiddenItems(split.seen, split.hidden)
+        self._scorer = HiddenItemScorer(split.seen, split.hidden)
         self._damped = damped(split.seen, model)
         self._rows: Float32 | None = None  # the rows by the last ridge, from which the rows by the next ridge start
         logits = np.zeros(split.seen.shape, np.float32)
-        add_item_to_item(split.seen, model, 1, logits)
+        add_item_logits(split.seen, model, 1, logits)
         self.nearest = self._calibrated(logits, np.ones(2))
 
     def with_ridge(self, ridge: float, best: Candidate | None) -> Candidate:
@@ -243,7 +245,7 @@ class Search:
         self._rows = optimal_rows(self._damped, layer, self._pool, CHOICE_TOLERANCE, self._rows)[0]
         start = np.ones(2) if best is None else best.calibrated.factors
         low_rank = self._calibrated(self._rows @ self._model.linear, start)
-        share_index, ndcg = self._users.best_share(low_rank.logits, self.nearest.logits, shares_near(best, 1))
+        share_index, ndcg = self._scorer.best_share(low_rank.logits, self.nearest.logits, shares_near(best, 1))
         return Candidate(ridge, low_rank, share_index, ndcg)
 
     def with_ease(self, ease: Ease, low_rank: Calibrated, factor: float, best: Candidate | None) -> Candidate:
@@ -251,27 +253,27 @@ class Search:
         predicted = ease.predicted(self._split.seen, factor)
         start = (self.nearest if best is None else best.calibrated).factors
         by_ease = self._calibrated(np.log1p(np.maximum(predicted, 0) / np.float32(FLOOR)), start)
-        share_index, ndcg = self._users.best_share(low_rank.logits, by_ease.logits, shares_near(best, 1))
+        share_index, ndcg = self._scorer.best_share(low_rank.logits, by_ease.logits, shares_near(best, 1))
         return Candidate(factor, by_ease, share_index, ndcg)
 
-    def with_popularity(
-        self, low_rank: Calibrated, item_to_item: Calibrated, popularity: float, best: Candidate | None
+    def with_bias_scale(
+        self, low_rank: Calibrated, item_model: Calibrated, scale: float, best: Candidate | None
     ) -> Candidate:
-        """Return the candidate of a popularity, a number by which the factors of b in both models are multiplied.
+        """Return the candidate of a scale, by which the factors of b in both models are multiplied.
 
         Calibration makes the factors of b high, because popularity predicts the hidden items that neither model
         predicts. With lower factors of b, the two models decide more of the order of items.
         """
-        (low_rank_a, g), (item_a, h), bias = low_rank.factors, item_to_item.factors, self._model.bias
-        logits = low_rank.logits + np.float32((popularity - 1) * low_rank_a) * bias
-        item_logits = item_to_item.logits + np.float32((popularity - 1) * item_a) * bias
-        share_index, ndcg = self._users.best_share(logits, item_logits, shares_near(best, 2))
+        (low_rank_a, g), (item_a, h), bias = low_rank.factors, item_model.factors, self._model.bias
+        logits = low_rank.logits + np.float32((scale - 1) * low_rank_a) * bias
+        item_logits = item_model.logits + np.float32((scale - 1) * item_a) * bias
+        share_index, ndcg = self._scorer.best_share(logits, item_logits, shares_near(best, 2))
         rest, share = 1 - SHARES[share_index], SHARES[share_index]
         logits *= np.float32(rest)  # in place, to save memory: the logits of the low-rank model become the product
         item_logits *= np.float32(share)
         logits += item_logits
-        factors = np.array([(rest * low_rank_a + share * item_a) * popularity, rest * g, share * h])
-        return Candidate(popularity, Calibrated(factors, logits), share_index, ndcg)
+        factors = np.array([(rest * low_rank_a + share * item_a) * scale, rest * g, share * h])
+        return Candidate(scale, Calibrated(factors, logits), share_index, ndcg)
 
     def product_factor(self, product: Calibrated) -> float:
         """Return the factor on all logits of the product that minimises the nll: the order of items stays.
@@ -279,20 +281,20 @@ class Search:
         Hidden items that no user of training has are ignored: after training with all users, hardly any item has no
         user.
         """
-        hidden, zeros = self._split.hidden, np.zeros_like(self._model.bias)
-        known = HiddenItems(self._split.seen, _entries(hidden, np.isin(hidden.indices, self._split.training.indices)))
+        split, zeros = self._split, np.zeros_like(self._model.bias)
+        hidden = _entries(split.hidden, np.isin(split.hidden.indices, split.training.indices))
         zero_term = np.broadcast_to(zeros, hidden.shape)  # its factor changes nothing
-        return float(known.best_factors(zero_term, product.logits, np.ones(2))[1])
+        return float(HiddenItemScorer(split.seen, hidden).best_factors(zero_term, product.logits, np.ones(2))[1])
 
     def hits(self, product: Calibrated) -> dict[str, float]:
         """Return the shares of the hidden items that are hits, by the product and by popularity."""
-        share, popular = self._users.hit_share, np.broadcast_to(self._model.bias, product.logits.shape).copy()
-        return {"found": share(product.logits), "found_by_popularity": share(popular)}
+        rate, popular = self._scorer.hit_rate, np.broadcast_to(self._model.bias, product.logits.shape).copy()
+        return {"found": rate(product.logits), "found_by_popularity": rate(popular)}
 
     def _calibrated(self, logits: Float32, start: Float64) -> Calibrated:
         """Return the calibrated model with these logits, which change in place; Newton's method begins at `start`."""
         bias = self._model.bias
-        factors = self._users.best_factors(np.broadcast_to(bias, logits.shape), logits, start)
+        factors = self._scorer.best_factors(np.broadcast_to(bias, logits.shape), logits, start)
         logits[:] = np.float32(factors[1]) * logits + np.float32(factors[0]) * bias
         return Calibrated(factors, logits)
 
@@ -304,7 +306,7 @@ def shares_near(best: Candidate | None, width: int) -> range:
     return range(max(0, best.share_index - width), min(best.share_index + width + 1, len(SHARES)))
 
 
-class HiddenItems:
+class HiddenItemScorer:
     """Users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
 
     Items that a user has seen are not ranked. A hidden item has the weight 1 / sqrt(k) if its user has k hidden items.
@@ -316,7 +318,7 @@ class HiddenItems:
         self._ideal = np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))[np.minimum(sizes, DEPTH) - 1]
         self._seen = seen.indptr, seen.indices, np.empty(seen.shape[1], np.float32)
         self._hidden = hidden.indptr, hidden.indices
-        self._entries = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
+        self._hidden_places = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
         self._entry_weights = np.repeat(self._weights / np.maximum(sizes, 1), sizes)
 
     def best_factors(self, first: Float32, second: Float32, start: Float64) -> Float64:
@@ -331,7 +333,7 @@ class HiddenItems:
         start : ndarray (2,)
             The factors before the first step.
         """
-        hidden = np.array([first[self._entries], second[self._entries]], np.float64)
+        hidden = np.array([first[self._hidden_places], second[self._hidden_places]], np.float64)
         factors, (nll, gradient, hessian) = start, self._nll(first, second, hidden, start)
         for _ in range(NEWTON_STEPS):
             free = (factors > LEAST_FACTOR) | (gradient < 0)
@@ -381,10 +383,10 @@ class HiddenItems:
     def ndcg(self, first: Float32, second: Float32, share: float) -> Float64:
         """Return the NDCG at `DEPTH` (N,), among the items that a user has not seen, with a share of `second`."""
         above = self._ranks(first, second, share)
-        gains = np.bincount(self._entries[0], (above < DEPTH) / np.log2(above + 2), len(self._ideal))
+        gains = np.bincount(self._hidden_places[0], (above < DEPTH) / np.log2(above + 2), len(self._ideal))
         return gains / self._ideal
 
-    def hit_share(self, logits: Float32) -> float:
+    def hit_rate(self, logits: Float32) -> float:
         """Return the share of the hidden items that are among the best `BEST`."""
         return float((self._ranks(logits, logits, 0) < BEST).mean())
 

@@ -26,11 +26,11 @@ from fastembed._base.memory import check_free
 from fastembed._base.validation import number_of, warn_user
 from fastembed.counts.store import grouped
 from fastembed.recommender.data import Interactions
-from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, item_to_item
+from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, item_weights
 from fastembed.recommender.model import DAMPING_EXPONENT, FittedRecommender, Model, log_counts, totals_of
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.start import first_model, newton_rows
-from fastembed.recommender.strengths import choose_strengths, hide_items, most_hiding_users
+from fastembed.recommender.strengths import choose_strengths, hide_items, number_of_hiding_users
 from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.fit import train
 from fastembed.trainer.parameters import Parameters
@@ -77,7 +77,7 @@ def fitted(data: Interactions, options: RecommenderOptions, run: Run) -> FittedR
     sizes = np.diff(x.indptr).astype(float)
     if sizes.max() < 2:
         warn_user("no user has two items: nothing but the popularity of items can be learned")
-    memory = needed(x.shape, x.nnz, float(sizes @ sizes), options.dim)
+    memory = bytes_needed(x.shape, x.nnz, float(sizes @ sizes), options.dim)
     check_free(memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")
     epochs = options.epochs or epochs_for(x.shape, x.nnz)
     if run.progress is not None:
@@ -94,7 +94,7 @@ def epochs_for(shape: tuple[int, int], entries: int) -> int:
     return int(min(most, np.clip(-(-WANTED_BLOCKS // blocks), FEWEST_EPOCHS, MOST_EPOCHS)))
 
 
-def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
+def bytes_needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """Return the bytes that training needs, within 30 %; the factors are measured.
 
     Parameters
@@ -104,8 +104,9 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """
     users, items = shape
     count_bytes, row_bytes = 36 * entries, 8 * dim * (users + 2 * items)  # n in a few forms; E, and W with its momentum
-    different = -0.65 * items**2 * np.expm1(-pairs / items**2)  # entries of G; 0.65, since users share popular items
-    pair_bytes, logit_bytes = 8 * min(different, MOST_PAIRS), 18 * most_hiding_users(users, items) * items
+    # Entries of G: as many as pairs that fall at random on V^2 cells, times 0.65, since users share popular items
+    different = -0.65 * items**2 * np.expm1(-pairs / items**2)
+    pair_bytes, logit_bytes = 8 * min(different, MOST_PAIRS), 18 * number_of_hiding_users(users, items) * items
     return int(FIXED_BYTES + count_bytes + row_bytes + pair_bytes + logit_bytes)
 
 
@@ -132,20 +133,20 @@ def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) ->
     split = hide_items(n, options.seed)
     if split is None:  # the strengths of `first_model` stay
         model, records = train_low_rank(n, weight, options, epochs, run)
-        return replace(model, item_to_item=item_to_item(n, run.pool)), records
+        return replace(model, item_weights=item_weights(n, run.pool)), records
     if split.hidden.shape[0] <= NEGLIGIBLE * n.shape[0]:
         model, records = train_low_rank(split.training, weight, options, epochs, run)
-        model = replace(model, item_to_item=item_to_item(split.training, run.pool))
+        model = replace(model, item_weights=item_weights(split.training, run.pool))
         strengths = choose_strengths(model, split, run.pool)
-        if strengths.ease:  # the choice predicts by EASE without the matrix B
-            model = replace(model, item_to_item=item_to_item(n, run.pool, ease=strengths.ease))
+        if strengths.ease_factor:  # the choice predicts by EASE without making B, which is made of all users
+            model = replace(model, item_weights=item_weights(n, run.pool, ease_factor=strengths.ease_factor))
     else:
         silent = replace(run, progress=None, on_epoch_end=None)
         draft, _ = train_low_rank(split.training, weight, options, epochs, silent)
-        draft = replace(draft, item_to_item=item_to_item(split.training, run.pool, neighbours=FEW_NEIGHBOURS))
+        draft = replace(draft, item_weights=item_weights(split.training, run.pool, neighbours=FEW_NEIGHBOURS))
         strengths = choose_strengths(draft, split, run.pool)
         model, records = train_low_rank(n, weight, options, epochs, run)
-        model = replace(model, item_to_item=item_to_item(n, run.pool, ease=strengths.ease))
+        model = replace(model, item_weights=item_weights(n, run.pool, ease_factor=strengths.ease_factor))
     records[-1] |= strengths.hits
     return replace(model, ridge=strengths.ridge, factors=strengths.factors), records
 
@@ -153,8 +154,8 @@ def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) ->
 def train_low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of the counts n without B, and a record per epoch.
 
-    Of the counts of a user, `train` takes the shares n_uc / |n_u|, which damping would not change. The sum of the
-    damped counts, |n_u|^(1/2) up to a constant, is the weight of the user.
+    The scale of the counts of a user does not change the direction of the gradient, so damping is only a weight of the
+    user in the gradient of W: |n_u|^(1/2), the sum of the damped counts up to a constant.
     """
     model = first_model(n, weight, options, run.pool)
     parameters = Parameters.untrained(newton_rows(n, model, run.pool), model.linear, model.bias)

@@ -121,7 +121,7 @@ def started(
     if validation is not None:
         held_out = check_data(parameters_of(trainer), validation, data.bags, run.pool, "validation_")
         data = replace(data, validation=held_out)
-    if run.compares:
+    if run.must_agree:
         data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
     give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
     rates = _rates(counts, arguments, bags, all_counts)

@@ -42,6 +42,7 @@ class FitData:
     row_rates : ndarray (V_in,) or None
         Factors on the learning rates of the rows of the embedding, 0 for frozen rows; None if all are 1.
     input_weights : ndarray (N,) or None
+        Relative weights of inputs in the gradient of the linear layer, and of bags in the gradient of the embedding.
     validation : FitData or None
         Counts and bags that are not trained on.
     facts : dict of str to str

@@ -40,7 +40,7 @@ def train(
         while not fit.last.position.ended:
             fit.epoch()
     except BaseException:
-        fit.back_up()
+        fit.roll_back()
         if expose is not None and fit.last.position.history:
             expose(fit.last.position.history)
         raise
@@ -86,7 +86,7 @@ class _Fit:
     def begin(self) -> None:
         """Go to the start, or to the position in the checkpoint, on all ranks."""
         run, p = self.run, self.parameters
-        identity = self._identity() if run.compares else {}
+        identity = self._identity() if run.must_agree else {}
         position, tensors = Position(self.rng.bit_generator.state, []), None
         if run.checkpoint is not None:
             generator = position.generator if self._has_generator else None
@@ -166,7 +166,7 @@ class _Fit:
             self.checkpoint.write(position, self.arrays)
         self.last.take(position)
 
-    def back_up(self) -> None:
+    def roll_back(self) -> None:
         """Return to the end of the last completed epoch."""
         self.last.restore()
         self.rng.bit_generator.state = self.last.position.generator

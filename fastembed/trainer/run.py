@@ -58,8 +58,8 @@ class Run:
     on_epoch_end: EpochEnd | None = None
 
     @property
-    def compares(self) -> bool:
-        """Whether other ranks, or a checkpoint, must have the same data and options."""
+    def must_agree(self) -> bool:
+        """Whether data and options must agree with the data and options of other ranks, or of a checkpoint."""
         return self.ranks.size > 1 or self.checkpoint is not None
 
     def show(self, model: Any) -> None:

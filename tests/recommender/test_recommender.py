@@ -259,7 +259,7 @@ def test_weights_too_small_to_count_are_no_items():
     rows = [["a", "b"], ["b", "c"], ["a", "c"]] * 30 + [["q", "r"]] * 3 + [["q", "a"]] * 5
     tiny = rows[:-5] + [["q", "a", ("z", 1e-9)]] * 5
     expected, found = (
-        Recommender(dim=2, seed=0).fit(data)._model.model.item_to_item.toarray() for data in (rows, tiny)
+        Recommender(dim=2, seed=0).fit(data)._model.model.item_weights.toarray() for data in (rows, tiny)
     )
     assert_allclose(found[:5, :5], expected)
     assert not (found[5] + found[:, 5]).any()

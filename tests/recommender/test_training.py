@@ -14,7 +14,7 @@ from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, nearest_weights
-from fastembed.recommender.model import DAMPING_EXPONENT, FLOOR, fold, scores
+from fastembed.recommender.model import DAMPING_EXPONENT, FLOOR, fold, log_probabilities
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.trainer.run import Run
 
@@ -37,19 +37,19 @@ def taken():
 @pytest.fixture(scope="module")
 def fitted(taken):
     """The model and the rows of the users."""
-    model, _ = fit(taken, RecommenderOptions(dim=6), POOL)
+    model, _ = fit(taken, RecommenderOptions(6, None, 0), POOL)
     return model, fold(taken, model, POOL)
 
 
 def log_counts(x, model):
     """Return the counts of weights, (N, V), float64."""
-    return np.log2(1 + x.toarray().astype(float) / model.weight)
+    return np.log2(1 + x.toarray().astype(float) / model.median_weight)
 
 
 def objective(d, n, model, ridge):
     """Return the objective of the row d of a user with the counts n, given W."""
     x = d @ model.linear.astype(float) + model.bias
-    damping = (n.sum() / model.median) ** -DAMPING_EXPONENT
+    damping = (n.sum() / model.median_total) ** -DAMPING_EXPONENT
     return damping * (n.sum() * special.logsumexp(x) - n @ x) + ridge / 2 * d @ d
 
 
@@ -66,7 +66,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     """The gradient in a column of W by differences; a first step of `fit_counts` from there goes against it."""
     model, rows = fitted
     n, d = log_counts(taken, model), rows.astype(float)
-    damping = (n.sum(axis=1) / model.median) ** -DAMPING_EXPONENT
+    damping = (n.sum(axis=1) / model.median_total) ** -DAMPING_EXPONENT
 
     def loss(flat):
         x = d @ flat.reshape(6, 40) + model.bias
@@ -87,7 +87,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
 
 
 def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_beside_it(taken):
-    b = nearest_weights(taken, POOL).toarray()
+    b = nearest_weights(taken, POOL, 300).toarray()
     x = taken.toarray().astype(float)
     ridges = 16 * np.sqrt(x.sum(axis=0))
     for item in (0, 17, 39):
@@ -126,8 +126,9 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert_allclose(Ease(taken).predicted(taken, 4)[x == 0], (x @ b)[x == 0], atol=1e-5)
     alike = sparse.csr_array(np.ones((20, 500), np.float32))
     assert np.bincount(Ease(alike).weights(4, POOL).indices).max() == 300
-    found = item_to_item.item_to_item(alike, POOL, ease=1e-30)  # where rounding makes the matrix of users singular
-    assert_array_equal(found.toarray(), nearest_weights(alike, POOL).toarray())
+    # where rounding makes the matrix of users singular
+    found = item_to_item.item_weights(alike, POOL, ease_factor=1e-30)
+    assert_array_equal(found.toarray(), nearest_weights(alike, POOL, 300).toarray())
     monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
     few = Ease(taken).weights(4, POOL).toarray()
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
@@ -149,7 +150,7 @@ def chosen(monkeypatch):
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
     x = np.ones((100, 60), np.float32)
     x[1:, 55:] = 0
-    assert np.bincount(nearest_weights(sparse.csr_array(x), POOL).indices).tolist() == [50] * 55 + [32] * 5
+    assert np.bincount(nearest_weights(sparse.csr_array(x), POOL, 300).indices).tolist() == [50] * 55 + [32] * 5
     monkeypatch.setattr(item_to_item, "MOST_PAIRS", 400)
     b = nearest_weights(taken, POOL, 3).toarray()
     users = np.bincount(taken.indices, minlength=40)
@@ -166,9 +167,9 @@ def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_
 def test_scores_are_the_product_of_both_models(taken, fitted):
     model, rows = fitted
     a, g, h = model.factors
-    linked = np.log1p(np.maximum(log_counts(taken, model) @ model.item_to_item.toarray(), 0) / FLOOR)
+    linked = np.log1p(np.maximum(log_counts(taken, model) @ model.item_weights.toarray(), 0) / FLOOR)
     expected = special.log_softmax(a * model.bias + g * (rows @ model.linear) + h * linked, axis=1)
-    assert_allclose(scores(rows, taken, model), expected, atol=1e-4)
+    assert_allclose(log_probabilities(rows, taken, model), expected, atol=1e-4)
 
 
 def calibrated(kind, first, second):
@@ -219,7 +220,7 @@ def best_strengths(model, shown, seen, hidden):
         return alone(np.log1p(np.maximum(of_seen @ b, 0) / 0.1), 2)
 
     def with_ridge(ridge, *around):
-        weights = sparse.csr_array(model.weight * (2**of_seen - 1), dtype=np.float32)
+        weights = sparse.csr_array(model.median_weight * (2**of_seen - 1), dtype=np.float32)
         rows = fold(weights, replace(model, ridge=ridge), POOL)
         factors, x = alone(rows @ model.linear.astype(float), 1)
         return *mixed(x, nearest[1], *around), ridge, factors, x
@@ -229,16 +230,16 @@ def best_strengths(model, shown, seen, hidden):
         factors, x = linked(-inverse / inverse.diagonal() * (1 - np.eye(len(bias))))
         return *mixed(low[4], x, *around), k, factors, x
 
-    def with_popularity(popularity, *around):
-        parts = [x - (1 - popularity) * factors[0] * bias for *_, factors, x in (low, second)]
+    def with_bias_scale(scale, *around):
+        parts = [x - (1 - scale) * factors[0] * bias for *_, factors, x in (low, second)]
         ndcg, share = mixed(*parts, *around)
         factors, x = ((1 - share) * one + share * other for one, other in ((low[3], second[3]), parts))
-        return ndcg, share, popularity, factors * [popularity, 1, 1], x
+        return ndcg, share, scale, factors * [scale, 1, 1], x
 
-    nearest = linked(model.item_to_item.toarray().astype(float))
+    nearest = linked(model.item_weights.toarray().astype(float))
     low = climbed(with_ridge, 2, (0.75, 0.3), (5, 12))
     second = max((*low[:2], 0, *nearest), climbed(with_ease, 16, (4, 1), (64,), least=low[0]), key=lambda each: each[0])
-    *_, factors, x = climbed(with_popularity, 0.5, (0.25, 0.1), (0.75, 1), 2)
+    *_, factors, x = climbed(with_bias_scale, 0.5, (0.25, 0.1), (0.75, 1), 2)
     candidates = (np.where(kind == 1, -np.inf, each) for each in (x, np.broadcast_to(bias, x.shape)))
     found = [((each[rows] > each[rows, columns][:, None]).sum(axis=1) < 10).mean() for each in candidates]
     factors = calibrated(np.where((kind == 2) & ~n.any(axis=0), 0, kind), 0 * x, x)[1] * factors
@@ -256,9 +257,9 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     calls, train = [], training.train
     monkeypatch.setattr(training, "train", lambda *given: calls.append(given[1]) or train(*given))
     monkeypatch.setattr(strengths, "CHOICE_TOLERANCE", 1e-5)
-    model, records = fit(x, RecommenderOptions(dim=6), POOL)
+    model, records = fit(x, RecommenderOptions(6, None, 0), POOL)
     ((first, (shown, seen, hidden), _), strength), data = chosen[0], calls[1]
-    ease = strength.ease
+    ease = strength.ease_factor
     n, sizes = log_counts(x, model), np.diff(x.indptr)
     assert_allclose(data.input_weights, n.sum(axis=1) ** 0.5, rtol=1e-6)
     away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
@@ -320,13 +321,13 @@ def test_what_training_needs_is_near_what_was_measured():
         (37_204, 52_356, 282_839, 571),
         (69_000, 13_500, 9_937_585, 963),
     ):
-        found = training.needed((users, items), entries, 3 * entries**2 / users, 128)
+        found = training.bytes_needed((users, items), entries, 3 * entries**2 / users, 128)
         assert found / 1e6 == pytest.approx(measured, rel=0.3)
 
 
 @pytest.mark.parametrize("x", [[[1.0, 0, 0]], [[0, 0, 2.0], [0, 1.0, 0], [0, 0, 0]], [[1.0, 1.0]]])
 def test_the_smallest_data(x):
     x = sparse.csr_array(np.array(x, np.float32))
-    model, _ = fit(x, RecommenderOptions(dim=2, epochs=2), POOL)
-    found = scores(fold(x, model, POOL), x, model)
+    model, _ = fit(x, RecommenderOptions(2, 2, 0), POOL)
+    found = log_probabilities(fold(x, model, POOL), x, model)
     assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
