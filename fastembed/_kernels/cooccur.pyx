@@ -92,23 +92,23 @@ cdef inline int64_t add_windows(
 
 
 cdef inline void take_row(
-    const int32_t* nonzeros, int64_t entries, real* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
+    const int32_t* nonzeros, int64_t entries, real* totals, uint64_t* present, uint64_t* present64, int64_t n_present64,
     int32_t* columns, real* values,
 ) noexcept nogil:
     """Move a row to (columns, values), with ascending columns, and reset the scratch to zero."""
-    cdef int64_t n = 0, top, word, column
+    cdef int64_t n = 0, top, place, column
     for n in range(entries):
         column = nonzeros[n]
         present[column >> 6] |= <uint64_t>1 << (column & 63)
         present64[column >> 12] |= <uint64_t>1 << ((column >> 6) & 63)
     n = 0
-    for top in range(n_words64):
+    for top in range(n_present64):
         while present64[top]:
-            word = top * 64 + lowest_bit(present64[top])
+            place = top * 64 + lowest_bit(present64[top])
             present64[top] &= present64[top] - 1
-            while present[word]:
-                column = word * 64 + lowest_bit(present[word])
-                present[word] &= present[word] - 1
+            while present[place]:
+                column = place * 64 + lowest_bit(present[place])
+                present[place] &= present[place] - 1
                 columns[n] = <int32_t>column
                 values[n] = totals[column]
                 totals[column] = 0
@@ -193,24 +193,24 @@ def count_rows(
     int
         The number of entries written.
     """
-    cdef int64_t n = 0, w, entries, shift = n_contexts if directed else 0
+    cdef int64_t n = 0, row, entries, shift = n_contexts if directed else 0
     # A memoryview of length 0 has no first element
     cdef const double* before_d = &before[0] if before.shape[0] else NULL
     cdef const double* after_d = &after[0] if after.shape[0] else NULL
     with nogil:
-        for w in range(first, last):
-            if starts[w] == starts[w + 1]:
-                lengths[w - first] = 0
+        for row in range(first, last):
+            if starts[row] == starts[row + 1]:
+                lengths[row - first] = 0
                 continue
             entries = add_windows(
-                &ids[0], &positions[starts[w]], starts[w + 1] - starts[w], before_d, before.shape[0],
+                &ids[0], &positions[starts[row]], starts[row + 1] - starts[row], before_d, before.shape[0],
                 after_d, after.shape[0], n_contexts, shift, &totals[0], &nonzeros[0],
             )
             take_row(
                 &nonzeros[0], entries, &totals[0], &present[0], &present64[0], present64.shape[0],
                 &columns[0] + n, &values[0] + n,
             )
-            lengths[w - first] = entries
+            lengths[row - first] = entries
             n += entries
     return n
 
