@@ -33,7 +33,7 @@ from fastembed.corpus.corpus import REPORT_EVERY, FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_values, is_missing
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.sources import Structure, column_names, form_of, path_list
+from fastembed.corpus.sources import Structure, check_texts, column_names, form_of, path_list
 from fastembed.corpus.tables import LEAVE_OUT, field_rows, row_place
 from fastembed.corpus.tokens import number_tokens
 from fastembed.trainer.run import Run
@@ -458,14 +458,15 @@ def read_examples(
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
+    if source.labels is not None:
+        check_texts(source.documents)
     report = run.progress
     reading, counting = (None, None) if report is None else (report.reading, report.counting)
     every = options.loss != "softmax"  # "softmax" learns nothing from a document without a label
     items, labels, weights = source.read(options.reading, options.label_prefix, ledger, every=every, progress=reading)
     seen = labels.classes[np.unique(labels.matrix.indices)].tolist()
     if len(seen) < (least := 2 if known is None else 1):
-        needed = number_of(least, "label")
-        raise ValueError(f"a classifier needs documents of at least {needed}, got {len(seen)} class: {seen}")
+        raise ValueError(f"documents must have at least {number_of(least, 'label')}, got {len(seen)} class: {seen}")
     if not every and labels.indicator and (np.diff(labels.matrix.indptr) > 1).any():
         warn_user("with loss='softmax' at most one label of a document has a probability of one half: use 'squared'")
     if known is not None:

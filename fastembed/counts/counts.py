@@ -46,7 +46,6 @@ from fastembed.counts.windows import (
     Scale,
     WindowCounter,
     Windows,
-    check_pairs,
     keep_probabilities,
 )
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
@@ -207,7 +206,7 @@ class Counts:
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
                     stored = count_passages(job, scale, pieces, report)
-            check_pairs(ledger, stored.nnz)
+            _check_pairs(ledger, stored.nnz)
             return cls._written(stored, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
     @classmethod
@@ -270,7 +269,7 @@ class Counts:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
             stored = write_rows(folder, Scale.none(*shape), rows)
-            check_pairs(ledger, stored.nnz)
+            _check_pairs(ledger, stored.nnz)
             return cls._written(stored, ledger=ledger, vocabulary=tokens, baskets=weighting)
 
     @classmethod
@@ -649,3 +648,16 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     if not matrix.nnz:
         raise ValueError("none of the pairs of these counts is of tokens and contexts that the model knows")
     return Counts._of(grouped(matrix), ledger=counts.ledger, vocabulary=vocabulary)
+
+
+def _check_pairs(ledger: Ledger, nnz: int) -> None:
+    """Raise ValueError if a corpus has no token of the vocabulary, gives no pair, or leaves a side of a split empty."""
+    if ledger.dropped["outside the vocabulary"] == ledger.tokens_read:
+        raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
+    if not ledger.tokens_used:
+        raise ValueError(f"too few lines to hold some out: {ledger.summary()}; add some, or raise validation_fraction")
+    if not nnz:
+        unspaced = ledger.unit == "line" and ledger.tokens_read <= ledger.lines
+        hint = "; Reading(words=True) or a tokenizer splits text without spaces" * unspaced
+        pair = f"a pair is two tokens of one {ledger.unit} or list{hint}"
+        raise ValueError(f"the corpus gives no pair: {ledger.summary()}; {pair}")

@@ -360,16 +360,3 @@ def sort_positions(passage: Passage, words: int) -> tuple[Int64, Int32]:
     positions = np.empty(passage.last - passage.first, np.int32)
     cooccur.gather_positions(*passage[:3], starts[row_of].astype(np.int32), positions)
     return starts, positions
-
-
-def check_pairs(ledger: Ledger, nnz: int) -> None:
-    """Raise ValueError if a corpus has no token of the vocabulary, gives no pair, or leaves a side of a split empty."""
-    if ledger.dropped["outside the vocabulary"] == ledger.tokens_read:
-        raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
-    if not ledger.tokens_used:
-        raise ValueError(f"too few lines to hold some out: {ledger.summary()}; add some, or raise validation_fraction")
-    if not nnz:
-        unspaced = ledger.unit == "line" and ledger.tokens_read <= ledger.lines
-        hint = "; Reading(words=True) or a tokenizer splits text without spaces" * unspaced
-        pair = f"a pair is two tokens of one {ledger.unit} or list{hint}"
-        raise ValueError(f"the corpus gives no pair: {ledger.summary()}; {pair}")
