@@ -41,7 +41,8 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             near = nearest(unknown[0], re.findall(r"--[\w-]+", parsed.parser.format_usage()))
-            hint = near and f"; did you mean {near}?" if unknown[0][0] == "-" else "; options follow files and words"
+            late = unknown[0][0] != "-" and any(word[:1] == "-" for word in args[: args.index(unknown[0])])
+            hint = "; files and words come before options" if late else near and f"; did you mean {near}?"
             parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return parsed
 

@@ -69,7 +69,7 @@ def add_train(commands: common.Commands) -> None:
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file(source, "--continue", text, dest="model")
     add_file(source, "--replay", "counts of the old text, which --continue then trains on again with the new one")
-    common.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
+    common.add_flag(source, "--grow-vocabulary", "add words that --continue does not know, to at most --max-size words")
     common.add_memory_limit(source, "counts are held in memory")
     text = "write this file after each epoch; the same command goes on from it, if it exists"
     add_file(source, "--checkpoint", text)

@@ -219,7 +219,8 @@ def counting_memory(limit: int, words: int, threads: int | None, written: int = 
 
 def _above(limit: int, needed: int) -> str:
     """Return the end of an error for a limit that is too small. It names the needed MB, rounded up, as a limit."""
-    return f"takes at least {math.ceil(needed / 1e6):,} MB, above memory_limit={readable(limit)}"
+    held = f"of which the process has {readable(resident_memory())}"
+    return f"takes at least {math.ceil(needed / 1e6):,} MB, {held}, above memory_limit={readable(limit)}"
 
 
 def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:

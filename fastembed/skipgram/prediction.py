@@ -187,6 +187,7 @@ def document_vectors(
     contexts = counts[:, : model.max_contexts]
     if model.directed:  # each word of the document counts equally as a context before and after
         contexts = sparse.hstack([contexts, contexts], format="csr") * 0.5
+    assert model.trainer.bias is not None
     layer = folding.Layer(model.trainer.linear, model.trainer.bias, RIDGE)
     vectors, missed = folding.optimal_rows(contexts, layer, pool)
     if missed:

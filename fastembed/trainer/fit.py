@@ -214,8 +214,7 @@ class Snapshot:
 
     def take(self, position: Position | None = None) -> None:
         """Copy the current values of the arrays."""
-        copies = [(self.copies[name], ..., array) for name, array in self._arrays.items()]
-        _assign(*copies, (vars(self), "position", position))
+        _assign(*((self.copies[k], ..., a) for k, a in self._arrays.items()), (vars(self), "position", position))
 
     def restore(self) -> None:
         """Write the copy back to the arrays, in place."""

@@ -76,7 +76,7 @@ class Layer(NamedTuple):
     Attributes
     ----------
     linear : ndarray (D, V)
-    bias : ndarray (V,) or None
+    bias : ndarray (V,)
     ridge : float
         Above 0.
     origin : Origin or None
@@ -84,7 +84,7 @@ class Layer(NamedTuple):
     """
 
     linear: NDArray[Any]
-    bias: NDArray[Any] | None
+    bias: NDArray[Any]
     ridge: float
     origin: Origin | None = None
 
@@ -109,8 +109,6 @@ def optimal_rows(
     dim, outputs = layer.linear.shape
     size = max(1, min(MOST_BLOCK, BATCH_LOGITS // outputs))
     starts = range(0, counts.shape[0], size)
-    if layer.bias is None:
-        layer = layer._replace(bias=np.zeros(outputs, layer.linear.dtype))
     minima, missed = np.empty((counts.shape[0], dim), np.float32), np.zeros(len(starts), int)
 
     def task(k: int) -> None:
@@ -185,7 +183,6 @@ class _Objective:
     ----------
     n : csr_array (B, V)
     layer : Layer
-        With a bias.
 
     Attributes
     ----------
@@ -195,7 +192,6 @@ class _Objective:
 
     def __init__(self, n: Any, layer: Layer) -> None:
         w, bias = layer.linear, layer.bias
-        assert bias is not None
         self._w, self._bias, self._ridge, self._softmax = w, bias, layer.ridge, kernels_for(w.dtype).softmax
         self.totals = np.asarray(n.sum(axis=1), np.float64).ravel()
         used, places = np.unique(n.indices, return_inverse=True)

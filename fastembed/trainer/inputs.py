@@ -49,7 +49,7 @@ def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
         return _from_sparse(name, bag, inputs, dtype)
     ids, weights = _ids_and_weights(name, bag)
     if not is_pair(bag):
-        raise ValueError(f"{name} is several ids, but one bag is a tuple (ids, None), or (ids, weights)")
+        raise ValueError(f"{name} must be one id or one bag, a tuple (ids, weights or None): `train` takes several")
     if len(ids):
         ids = check_ids(name, ids, inputs)
     order = np.argsort(ids, kind="stable")

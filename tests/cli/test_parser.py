@@ -100,7 +100,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("--json neighbors v a", "there is no command '--json'; options follow the command; see"),
         ("train text --dmi 5", "did you mean --dim?; see fastembed train --help"),
         ("train text --xyzzy", "unrecognized arguments: --xyzzy; see"),
-        ("train text --dim 10 more", "unrecognized arguments: more; options follow files and words; see"),
+        ("train text --dim 10 more", "unrecognized arguments: more; files and words come before options; see"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exits_with_two(capsys, command, word):

@@ -160,10 +160,10 @@ def test_wrong_arguments_are_named(corpus, arguments, error, message):
 # ---------------------------------------------------------------- documents
 
 
-def random_layer(dim, outputs, dtype=np.float64, bias=True):
+def random_layer(dim, outputs, dtype=np.float64):
     rng = np.random.default_rng(dim + outputs)
     linear = rng.normal(size=(outputs, dim)).astype(dtype).T  # as that of a trainer
-    return linear, rng.normal(size=outputs).astype(dtype) if bias else None
+    return linear, rng.normal(size=outputs).astype(dtype)
 
 
 def objective(d, counts, layer, ridge):
@@ -173,15 +173,15 @@ def objective(d, counts, layer, ridge):
     return reference.loss(x, counts, 1.0) + ridge / 2 * d @ d, gradient + ridge * d
 
 
-@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("origin", [False, True])
 @pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (64, 200, 4), (2, 40_000, 120)])
-def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
-    layer = random_layer(dim, outputs, bias=bias)
+def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, origin):
+    layer = random_layer(dim, outputs)
     rng = np.random.default_rng(0)
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
-    counts.indices = counts.indices.astype(np.int64 if bias else np.int32)
-    found, missed = optimal_rows(counts, Layer(*layer, 0.5, Origin.of(*layer) if bias else None), Pool(1))
+    counts.indices = counts.indices.astype(np.int64 if origin else np.int32)
+    found, missed = optimal_rows(counts, Layer(*layer, 0.5, Origin.of(*layer) if origin else None), Pool(1))
     assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
         at = d + rng.normal(size=dim)

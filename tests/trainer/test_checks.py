@@ -175,7 +175,9 @@ def test_an_input_that_is_not_an_output_needs_a_target(trainer):
     with pytest.raises(ValueError, match="a bag needs a target"):
         trainer.step(([0, 1], None))
     for call in (trainer.step, trainer.loss, trainer.gradient):
-        with pytest.raises(ValueError, match=r"several ids, but one bag is a tuple"):
+        with pytest.raises(
+            ValueError, match=r"must be one id or one bag, a tuple \(ids, weights or None\): `train` takes several"
+        ):
             call([0, 1], 1)
 
 
