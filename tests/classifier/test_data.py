@@ -256,7 +256,7 @@ def test_one_label_may_be_among_lists():
 def test_names_of_files_in_a_list_are_not_learned_as_texts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("c1.txt", "c2.txt"):
-        (tmp_path / name).write_text("a text")
+        (tmp_path / name).write_text("a text", encoding="utf-8")
     with pytest.raises(TypeError, match=r"a str in a list is a text: for files pass one str, or \[pathlib.Path"):
         Classifier().fit(["c1.txt", "c2.txt"], ["x", "y"])
     assert Classifier().fit(["a c1.txt", "c d"], ["x", "y"]).predict(["c1.txt"]) == ["x"]
