@@ -241,8 +241,8 @@ class Pool:
                 work(0)
 
 
-class OnePerThread(Generic[T]):
-    """A supply of objects, such as buffers: each thread takes one at a time, so there are no more objects than threads.
+class Supply(Generic[T]):
+    """Reusable objects, such as buffers: as many as have been taken at the same time.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class OnePerThread(Generic[T]):
         self._free: SimpleQueue[T] = SimpleQueue()
 
     def take(self) -> T:
-        """Return an object that no other thread has."""
+        """Return a free object, or a new one if none is free."""
         try:
             return self._free.get_nowait()
         except Empty:

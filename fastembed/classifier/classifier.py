@@ -232,12 +232,13 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         return self
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. The fitted state stays until the next fit, but gets the tokenizer that a file lacks.
+        """Set parameters by name. The fitted state stays until the next fit; a loaded classifier may get its tokenizer.
 
         Parameters
         ----------
         **parameters
-            As for the constructor. A `reading` like that of the file brings its tokenizer.
+            As for the constructor. If a loaded classifier lacks its tokenizer, a `reading` that equals the saved one
+            gives the classifier the tokenizer of this `reading`.
 
         Returns
         -------

@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             near = nearest(unknown[0], re.findall(r"--[\w-]+", parsed.parser.format_usage()))
-            late = unknown[0][0] != "-" and any(word[:1] == "-" for word in args[: args.index(unknown[0])])
+            late = unknown[0][:1] != "-" and any(word[:1] == "-" for word in args[: args.index(unknown[0])])
             hint = "; files and words come before options" if late else near and f"; did you mean {near}?"
             parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return parsed

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import OnePerThread, cached_property, check_threads
+from fastembed._base.threads import Supply, cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
 from fastembed.corpus.corpus import Chunk, Progress, Source, as_corpus, empty, map_text
@@ -285,7 +285,7 @@ def _count(
 ) -> NeighborTable:
     """Count the tokens and the pairs of neighbours of a text, with `phrases` joined."""
     joined, packed = phrase_table(phrases), list(map(token_bytes, common))
-    spare = OnePerThread(lambda: NeighborTable(packed))
+    spare = Supply(lambda: NeighborTable(packed))
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
         table = spare.take()

@@ -3,8 +3,8 @@
 Tokens can also be numbered while the text is read once, or counted by the tasks of an executor.
 
 Each thread fills a table. The hashes of the tokens divide a table into buckets. One thread merges the same bucket of
-all tables into one table. Threads sort the tokens of these tables, and merge the sorted runs. A ranking has one order,
-so the result does not depend on which thread counted which text.
+all tables into one table. Threads sort the tokens, and merge the sorted runs. The order of the tokens is unique, so the
+result does not depend on which thread counted which text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import OnePerThread, Pool, ordered_results
+from fastembed._base.threads import Pool, Supply, ordered_results
 from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, Progress, disk_size, map_text
@@ -94,7 +94,7 @@ def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
 
 def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
     """Read a text once, and return the numbers of its tokens."""
-    spare = OnePerThread(TokenTable)
+    spare = Supply(TokenTable)
 
     def number(text: bytes, inside: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
         ids = np.empty(len(text), np.int32)  # pages that are never written take no memory
@@ -130,7 +130,7 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
 
 def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> list[TokenTable]:
     """Return tables of the tokens of a text that share no token."""
-    spare = OnePerThread(TokenTable)
+    spare = Supply(TokenTable)
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
         table = spare.take()
@@ -175,7 +175,7 @@ def rank_tokens(
     tables : list of TokenTable
         No two have a token in common.
     most : int, optional
-        Only the first `most` of these tokens are returned.
+        The largest number of tokens to return: the most frequent ones.
 
     Returns
     -------

@@ -29,7 +29,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
 from fastembed._base.panels import Panels
-from fastembed._base.threads import OnePerThread, ordered_map
+from fastembed._base.threads import Supply, ordered_map
 from fastembed._base.validation import check_amounts, check_finite, check_flag, float_or_nan, listed, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
@@ -264,7 +264,7 @@ class Walks:
         self._weights, self._tolerance, self._ledger = after / denominator, tolerance, ledger
         self._kernels = kernels_for(np.dtype(np.float64))
         size = len(degrees)
-        self._memory = OnePerThread(lambda: aligned_zeros((3 * size, STARTS), np.dtype(float)).reshape(3, size, STARTS))
+        self._memory = Supply(lambda: aligned_zeros((3 * size, STARTS), np.dtype(float)).reshape(3, size, STARTS))
 
     def rows(self, nodes: Int64, threads: int, progress: Progress | None = None) -> Generator[RowBatch, None, None]:
         """Yield the rows of all nodes, in the order `nodes`, in batches; the ledger gets what was dropped."""

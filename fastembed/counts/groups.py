@@ -24,7 +24,7 @@ DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/design.md)
 
 # Largest number of columns of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
 SHARD_COLUMNS = 1024
-SHARD_MULTIPLE = 16  # of which the bounds of shards are multiples: SIMD loops over the columns have no remainder
+SHARD_MULTIPLE = 16  # bounds of shards are multiples of this, so that SIMD loops over the columns have no remainder
 
 BATCH_PAIRS = 1 << 20  # approximate number of pairs of a corpus that are summed at a time: 12 MB of them
 ENTRY_BYTES = 12  # of a count in a batch or a group of rows: its column and its value

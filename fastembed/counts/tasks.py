@@ -3,7 +3,7 @@
 A passage is as much of the text, in ids, as a quarter of the limit of memory holds, at most 2^26 ids
 (`WindowCounter.passages`).
 
-Passages are counted one after the other, or by the tasks of an executor, each of which counts some files. A task
+Passages are counted one after the other, or by tasks of an executor. A task counts the passages of some files. It
 depends on its arguments only, and writes its files under names that depend on its number. So a task that runs twice,
 because a worker was lost, changes nothing. The files of passages are removed at the end.
 """

@@ -24,7 +24,7 @@ import numpy as np
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
-from fastembed._base.threads import OnePerThread, ordered_map
+from fastembed._base.threads import Supply, ordered_map
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Corpus, Progress
 from fastembed.corpus.ledger import Ledger, LineSplit
@@ -277,7 +277,7 @@ class WindowCounter:
     windows : Windows
     threads : int
     memory_limit : int
-        Bytes, of which a quarter is for the ids of a passage, and a quarter for batches of rows.
+        Bytes: a quarter for the ids of a passage, a quarter for batches of rows.
     """
 
     words: int
@@ -326,7 +326,7 @@ class WindowCounter:
         pairs = np.diff(starts) * (len(before) + len(after))
         ranges = row_ranges(pairs, batch_entries(self.memory_limit // 4, self.threads))
         size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
-        scratches = OnePerThread(partial(Scratch, n_columns, size))
+        scratches = Supply(partial(Scratch, n_columns, size))
 
         def count(rows: tuple[int, int]) -> RowBatch:
             first, last = rows

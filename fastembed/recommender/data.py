@@ -340,7 +340,7 @@ def _from_baskets(baskets: Any, default_weight: float) -> Interactions:
     index: Any = getattr(baskets, "index", None)  # of a pandas Series
     items, parts, weighted, count, remaining = _NameNumbers("item"), [], False, 0, iter(baskets)
     while part := list(islice(remaining, BASKETS_AT_ONCE)):
-        if all(isinstance(basket, tuple) and len(basket) == 2 for basket in part):
+        if not count and all(isinstance(basket, tuple) and len(basket) == 2 for basket in part):
             raise ValueError(f"{shown(part[0])} may be a user and an item: pass a table, or baskets as lists")
         names, weights, sizes, any_weight = flat_baskets(part, count, default_weight)
         weighted = weighted or any_weight

@@ -218,8 +218,8 @@ def counting_memory(limit: int, words: int, threads: int | None, written: int = 
 
 
 def _above(limit: int, needed: int) -> str:
-    """Return the end of an error for a limit that is too small. It names the needed MB, rounded up, as a limit."""
-    held = f"of which the process has {readable(resident_memory())}"
+    """Return the end of an error for a limit that is too small. The needed MB, rounded up, are enough as a limit."""
+    held = f"{readable(resident_memory())} of them already in use"
     return f"takes at least {math.ceil(needed / 1e6):,} MB, {held}, above memory_limit={readable(limit)}"
 
 

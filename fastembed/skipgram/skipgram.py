@@ -465,8 +465,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         words : str, int, or iterable of them
-            One word; or several, such as the items of a basket, each of which may be a pair (word, weight). A word must
-            be in the vocabulary, also with subwords.
+            One word, or several words, such as the items of a basket; each may be a pair (word, weight). Each word must
+            be in the vocabulary, even if the model has subwords.
         topn : int
             The number of contexts to return, at least 1; all of them if there are fewer.
         side : {"before", "after"}, optional

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fastembed import Classifier, Recommender, SkipGram
 from fastembed.corpus import FileCorpus, Reading
+from fastembed.recommender.data import read_interactions
 
 PAIRS = [("ann", 7, 1.0), ("bob", 9, 2.0), ("ann", 9, 0.5), ("cid", 7, 3.0), ("ann", 7, 1.5), ("bob", 8, 0.0)]
 TABLE = {name: [row[k] for row in PAIRS] for k, name in enumerate(("who", "what", "how"))}
@@ -39,6 +40,14 @@ def parquet(path):
 
 def pandas():
     return pytest.importorskip("pandas").DataFrame(TABLE, index=range(10, 16))
+
+
+def test_tuples_are_baskets_if_their_sizes_differ(set_constant):
+    """The last of the parts in which baskets are read has a tuple of two alone."""
+    set_constant("fastembed.recommender.data.BASKETS_AT_ONCE", 2)
+    data = read_interactions([("a", "b", "c"), ("a", "b"), ("b", "c")])
+    assert data.items.names.tolist() == ["a", "b", "c"]
+    assert data.matrix.toarray().tolist() == [[1, 1, 1], [1, 1, 0], [0, 1, 1]]
 
 
 def test_a_lazy_frame_is_collected_first():

@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
 def test_the_limit_that_an_error_names_is_enough(dim):
     estimate = Estimate(inputs=3000, outputs=6000, dim=dim, nnz=10**6, epochs=5, threads=2, memory_limit=10**6)
     with pytest.raises(
-        MemoryError, match=r"takes at least \d+ MB, of which the process has \d+ MB, above memory_limit=1 MB"
+        MemoryError, match=r"takes at least \d+ MB, \d+ MB of them already in use, above memory_limit=1 MB"
     ) as caught:
         estimate.check()
     limit = int(re.search(r"at least (\d+) MB", str(caught.value))[1]) * 10**6
