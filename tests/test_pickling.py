@@ -110,7 +110,7 @@ def objects(tmp_path_factory):
     reading = corpus.Reading(lowercase=True, token_pattern=r"\w+")
     animals = ["cat" if "cat" in line else "dog" for line in CORPUS]
     return {
-        "Classifier": Classifier("softmax", dim=2, min_count=1).fit(CORPUS, animals),
+        "Classifier": Classifier(loss="softmax", dim=2, min_count=1).fit(CORPUS, animals),
         "Counts": counts,
         "Counts in a folder": Counts.open(folder),
         "Recommender": Recommender(dim=2, threads=1).fit(CORPUS),

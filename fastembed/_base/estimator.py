@@ -151,13 +151,15 @@ class Estimator(Generic[Fitted]):
 
 
 def with_known_names(kind: type[Any]) -> type[Any]:
-    """Let the constructor of a class of estimators raise TypeError for an unknown parameter, and say its name here."""
+    """Let the constructor of a class of estimators raise TypeError for data, and for an unknown parameter."""
     make = kind.__init__
 
     @wraps(make)
-    def make_checked(self: Any, *values: Any, **parameters: Any) -> None:
+    def make_checked(self: Any, *data: Any, **parameters: Any) -> None:
+        if data:
+            raise TypeError(f"{kind.__name__} takes parameters by name; pass data to fit, got {shown(data[0])}")
         _check_names(self, parameters, TypeError)
-        make(self, *values, **parameters)
+        make(self, **parameters)
 
     kind.__init__ = make_checked
     return kind

@@ -29,7 +29,7 @@ Field: TypeAlias = "str | int | None"
 
 
 @with_known_names
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     """Labels documents: a linear model over a weighted bag of words and n-grams, with calibrated probabilities.
 

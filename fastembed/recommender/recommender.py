@@ -24,7 +24,7 @@ from fastembed.vectors.neighbors import Neighbors
 
 
 @with_known_names
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     """Recommends items to users, by an exact softmax over all items.
 
@@ -103,14 +103,16 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         ----------
         X : matrix, pairs or baskets
             A sparse matrix or array of users and items; pairs, as a table in memory or structured files, with `user`
-            and `item` to name two of the fields; or baskets, as lists of items or a text file with a basket per line.
+            and `item` to name two of the fields; or baskets, as lists of items, a text file with a basket per line, or
+            CSV without names.
         y
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional
             The fields of pairs, by name or number from 1. Weights of equal pairs are added up. A weight says how much a
             user likes an item: of star ratings, keep 4 stars and more, without weights.
         header : bool
-            Whether the first row of CSV and TSV holds the names of the fields.
+            Whether the first row of CSV and TSV holds the names of the fields. If not, a row is a basket, unless fields
+            are given.
         progress : bool or FitProgress, optional
             As for `SkipGram.fit`.
         on_epoch_end : callable, optional

@@ -27,7 +27,7 @@ MOST_CONTEXTS = 24576
 LENGTHS = (3, 6)  # default lengths of the n-grams of subwords
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class SkipGramParameters:
     """The parameters of `SkipGram`, which documents them, and their defaults."""
 

@@ -53,7 +53,7 @@ def test_files_and_documents_give_the_same_bits(tmp_path, labelled):
 def test_the_softmax_with_a_dim_takes_no_memory_for_labels_times_labels():
     documents, labels = [f"a{k} b{k % 50}" for k in range(4000)], np.arange(4000) % 2000
     tracemalloc.start()
-    Classifier("softmax", dim=2, epochs=1).fit(documents, labels)
+    Classifier(loss="softmax", dim=2, epochs=1).fit(documents, labels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2000 * 2000 * 4
@@ -97,7 +97,7 @@ def test_the_default_rate_does_not_diverge(count, heavy, dim):
     labels = [[c for c in "abc" if rng.random() < 0.5] or ["a"] for _ in range(count)]
     texts = [" ".join([*(f"word{c}" for c in each), *rng.choice(["x", "y", "z"], 3)]) for each in labels]
     weights = np.where(np.arange(count) % 7, 1, heavy)
-    model = Classifier("softmax", dim=dim, epochs=20).fit(texts, labels, weights)
+    model = Classifier(loss="softmax", dim=dim, epochs=20).fit(texts, labels, weights)
     losses = [record["nll"] for record in model.history_]
     assert losses[-1] == min(losses) < 0.8 * losses[0]
     assert max(losses) < 1.2 * losses[0]
@@ -177,7 +177,7 @@ def test_a_file_holds_all_of_it(tmp_path, labelled, parameters):
 
 
 def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled):
-    model = Classifier("softmax").fit(*labelled)
+    model = Classifier(loss="softmax").fit(*labelled)
     before = bits(model)
     with pytest.raises(TrainingDivergedError, match="learning rate"):
         model.set_params(learning_rate=1e300).fit(*labelled)
@@ -237,7 +237,7 @@ def test_bad_weights_are_named(weights, error, message):
 def test_weights_of_documents_without_a_label_are_not_enough(loss):
     labels = np.eye(2, 3, dtype=int).T if loss == "softmax" else [["x"], ["y"], []]
     with pytest.raises(ValueError, match="sample_weight"):
-        Classifier(loss).fit(["a", "b", "c"], labels, [0, 0, 1])
+        Classifier(loss=loss).fit(["a", "b", "c"], labels, [0, 0, 1])
 
 
 def test_a_text_is_one_document_whatever_its_lines():

@@ -324,7 +324,7 @@ def test_a_row_of_zeros_is_an_example_of_what_has_none_of_the_labels():
     assert_allclose(shares, rows.mean(axis=0))
     assert (model.predict_proba(["grey"])[0] < shares).all()
     with pytest.warns(UserWarning, match="at most one label of a document"):
-        assert Classifier("softmax").fit(texts, rows).ledger_.skipped == {"without a label": 10}
+        assert Classifier(loss="softmax").fit(texts, rows).ledger_.skipped == {"without a label": 10}
 
 
 def test_scikit_learn_cross_validates_several_labels():

@@ -203,7 +203,7 @@ def test_one_label_against_all_others(weighted, held_out, l2, weighting):
 @pytest.mark.parametrize("rate", [0.3, None])
 def test_softmax(weighted, held_out, rate):
     documents, labels, y, weights = weighted
-    model = Classifier("softmax", l2=0.01, learning_rate=rate, epochs=20).fit(documents, labels, weights)
+    model = Classifier(loss="softmax", l2=0.01, learning_rate=rate, epochs=20).fit(documents, labels, weights)
     expected = rebuilt_softmax(documents, y, weights, 0.01, rate, 20)(held_out[0])
     assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
 
@@ -211,7 +211,7 @@ def test_softmax(weighted, held_out, rate):
 def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
     documents, labels, y, weights = weighted
     for loss in ("squared", "softmax"):
-        model = Classifier(loss).fit(documents, labels, weights)
+        model = Classifier(loss=loss).fit(documents, labels, weights)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             found = model.predict_proba(["zzz"])[0]

@@ -67,20 +67,22 @@ def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end
 def test_weights_of_labels_are_those_of_their_documents(labelled, loss):
     documents, labels = labelled
     of_label = {"fruit": 3.0, "tools": 0.5}
-    by_label = Classifier(loss, class_weight=of_label).fit(documents, labels)
-    by_document = Classifier(loss, class_weight={}).fit(
+    by_label = Classifier(loss=loss, class_weight=of_label).fit(documents, labels)
+    by_document = Classifier(loss=loss, class_weight={}).fit(
         documents, labels, [of_label.get(label, 1.0) for label in labels]
     )
     assert_array_equal(weights_of(by_label), weights_of(by_document))
-    several = Classifier(loss, class_weight=of_label).fit(documents, [[label, "fruit"] for label in labels])
+    several = Classifier(loss=loss, class_weight=of_label).fit(documents, [[label, "fruit"] for label in labels])
     mean = [(of_label.get(label, 1.0) + 3) / 2 for label in labels]
-    again = Classifier(loss, class_weight={}).fit(documents, [[label, "fruit"] for label in labels], mean)
+    again = Classifier(loss=loss, class_weight={}).fit(documents, [[label, "fruit"] for label in labels], mean)
     assert_array_equal(weights_of(several), weights_of(again))
     matrix = np.hstack([one_hot(by_label, labels), np.zeros((len(labels), 20))])  # labels of no document do not count
     for weight in () if loss == "softmax" else ("balanced", None):
-        some, all_of_them = (Classifier(loss, class_weight=weight).fit(documents, y) for y in (matrix[:, :3], matrix))
+        some, all_of_them = (
+            Classifier(loss=loss, class_weight=weight).fit(documents, y) for y in (matrix[:, :3], matrix)
+        )
         assert_allclose(weights_of(all_of_them)[:, :3], weights_of(some), rtol=1e-3, atol=1e-4)
-    balanced = Classifier(loss, class_weight="balanced").fit(documents, labels)
+    balanced = Classifier(loss=loss, class_weight="balanced").fit(documents, labels)
     assert_allclose(np.exp(balanced._model.prior), 1 / 3, rtol=1e-5)
 
 

@@ -29,6 +29,12 @@ def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, e
             call(missing)
 
 
+@pytest.mark.parametrize("kind", [SkipGram, Classifier, Recommender])
+def test_data_are_no_parameter(kind):
+    with pytest.raises(TypeError, match=f"{kind.__name__} takes parameters by name; pass data to fit, got "):
+        kind([["a", "b"]], dim=5)
+
+
 def test_an_unknown_parameter_is_named_with_the_parameter_that_it_is_here():
     with pytest.raises(TypeError, match="SkipGram has no parameter 'vector_size': it is dim here"):
         SkipGram(vector_size=100)
