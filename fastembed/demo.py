@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import decode_source
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
             continue
         files += 1
         if path == root / "pydoc_data" / "topics.py":
-            texts = {"language reference": _topics(tree)}
+            topics = (node.values for node in ast.walk(tree) if isinstance(node, ast.Dict))  # {name: text, ...}
+            texts: dict[str, Iterator[str]] = {"language reference": map(ast.literal_eval, chain.from_iterable(topics))}
         else:
             texts = {"docstrings": _docstrings(tree), "comments": iter(COMMENT_BLOCK.findall(source))}
         for kind, passages in texts.items():
@@ -107,13 +109,6 @@ def _docstrings(tree: ast.Module) -> Iterator[str]:
             yield text
         if isinstance(node, Documented | ast.If | ast.Try):
             nodes.extend(reversed(node.body))
-
-
-def _topics(tree: ast.Module) -> Iterator[str]:
-    """Yield the texts of ``topics = {name: text, ...}``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict):
-            yield from map(ast.literal_eval, node.values)
 
 
 def run(

@@ -69,13 +69,9 @@ class PerProcess(Generic[T]):
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
+        self.make = make
         self.value = make()
         _values.add(self)
-
-    def renew(self) -> None:
-        """Make the value again."""
-        self.value = self._make()
 
 
 _values: WeakSet[PerProcess[Any]] = WeakSet()
@@ -83,7 +79,7 @@ _values: WeakSet[PerProcess[Any]] = WeakSet()
 
 def _renew_values() -> None:
     for value in _values:
-        value.renew()
+        value.value = value.make()
 
 
 if hasattr(os, "register_at_fork"):

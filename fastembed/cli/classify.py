@@ -130,13 +130,14 @@ def predict_labels(arguments: argparse.Namespace) -> None:
     model = Classifier.load(arguments.model, threads=arguments.threads)
     name = (arguments.words or ["-"])[0]
     if arguments.field is not None:
-        batches = _documents_of_rows(arguments, name, model.reading_.errors)
+        documents = field_documents(Path(name), arguments.field, not arguments.no_header, model.reading_.errors)
+        batches = iter(lambda: list(islice(documents, ROWS_AT_ONCE)), [])
     elif name == "-":
         batches = _documents_of_stdin(model.reading_.errors)
     else:
         batches = file_lines(Path(name), model.reading_.errors, model.label_prefix)
-    for documents in batches:
-        for answer in model.predict_top(documents, arguments.topn or 1, arguments.threshold):
+    for batch in batches:
+        for answer in model.predict_top(batch, arguments.topn or 1, arguments.threshold):
             if arguments.json:
                 labels = [{"label": label, "probability": p} for label, p in answer]
                 print(json.dumps({"labels": labels}, ensure_ascii=False))
@@ -155,10 +156,3 @@ def _documents_of_stdin(errors: str) -> Iterator[list[str]]:
             yield lines.decode(errors=errors).split("\n")
     if text:
         yield [text.decode(errors=errors)]
-
-
-def _documents_of_rows(arguments: argparse.Namespace, name: str, errors: str) -> Iterator[list[Any]]:
-    """Yield the documents in a field of structured files, many at a time."""
-    documents = field_documents(Path(name), arguments.field, not arguments.no_header, errors)
-    while part := list(islice(documents, ROWS_AT_ONCE)):
-        yield part

@@ -187,16 +187,11 @@ def rank_tokens(
     ranking = Ranking(tables, least)
     bounds = ranking.bounds
     pool.run(lambda k: ranking.sort(*bounds[k : k + 2]), len(bounds) - 1)
-    while len(bounds) > 2:
-        bounds = _merged_runs(ranking, bounds, pool)
+    while len(bounds) > 2:  # merge two neighbouring sorted runs at a time
+        pool.run(lambda k: ranking.merge(*bounds[2 * k : 2 * k + 3]), (len(bounds) - 1) // 2)  # noqa: B023 - at once
+        bounds = [*bounds[:-1:2], bounds[-1]]
     counts = np.empty(min(len(ranking), most or len(ranking)), np.int64)
     return ranking.take(counts, token_from_bytes), counts, ranking.total
-
-
-def _merged_runs(ranking: Ranking, bounds: list[int], pool: Pool) -> list[int]:
-    """Merge two neighbouring sorted runs at a time; return the bounds of the new runs."""
-    pool.run(lambda k: ranking.merge(*bounds[2 * k : 2 * k + 3]), (len(bounds) - 1) // 2)
-    return [*bounds[:-1:2], bounds[-1]]
 
 
 def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:

@@ -151,7 +151,9 @@ def truncated_svd(
             if _complement(right, rights, pool, ROUNDING * largest) < WEAK * largest:
                 # Rounding errors of a short direction have parts along the steps before: a second pass removes them.
                 # A zero column means that the Krylov space has ended: a random column replaces it
-                _fill_zero_columns(right, rng)
+                empty = ~right.any(axis=0)
+                right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
+                right[:, empty] /= np.sqrt(len(right))  # a length near 1
                 _complement(right, rights, pool, LEAST_LEFT)
         matrix.times(right, out=left)
         s, rotation = _orthonormalise(left, pool)
@@ -191,13 +193,6 @@ def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], p
     shares = _products(rights, pool, right)
     _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
     return float(_orthonormalise(right, pool, floor)[0][-1])
-
-
-def _fill_zero_columns(right: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Replace zero columns by random columns of a length near 1."""
-    empty = ~right.any(axis=0)
-    right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
-    right[:, empty] /= np.sqrt(len(right))
 
 
 def _orthonormalise(
@@ -462,11 +457,9 @@ class SpilledRows:
     def read(self) -> Generator[PlacedRows, None, None]:
         """Yield the groups; the next group is read while one is in use."""
         self._file.seek(0)
-        with closing(ordered_map(self._read_next, self._firsts, 1, ahead=1)) as groups:
+        next_group = lambda first: (Panels(*(np.load(self._file) for _ in Panels._fields)), first)  # noqa: E731
+        with closing(ordered_map(next_group, self._firsts, 1, ahead=1)) as groups:
             yield from groups
-
-    def _read_next(self, first: int) -> PlacedRows:
-        return Panels(*(np.load(self._file) for _ in Panels._fields)), first
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:
