@@ -177,7 +177,7 @@ def add_topn(to: Group, default: int | None, shown: object = None) -> None:
 
 def add_no_header(to: Group) -> None:
     """Add how the first row of a table is read."""
-    add_flag(to, "--no-header", "the first row of .csv and .tsv does not name the fields")
+    add_flag(to, "--no-header", "the first row of .csv does not name the fields; if none is chosen, rows are lists")
 
 
 def add_memory_limit(to: Group, shown: str) -> None:

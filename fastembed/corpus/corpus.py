@@ -28,7 +28,7 @@ from fastembed.corpus.chunks import (
 from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, checked_documents, document_chunks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
-from fastembed.corpus.sources import FilePart, Structure, TextFile, check_texts, form_of, is_structured, shared_file
+from fastembed.corpus.sources import FilePart, Structure, TextFile, check_texts, form_of, shared_file
 from fastembed.corpus.tables import file_documents
 
 # All that a corpus can be; see the docstring of the package
@@ -115,7 +115,8 @@ class FileCorpus:
         The field of structured files, by name or number from 1. From a folder, only structured files are then read.
         Without a field, a line of JSON lines is a text or a list.
     header : bool
-        Whether the first row of CSV and TSV holds the names of the fields. If not, `field` must be a number.
+        Whether the first row of CSV and TSV holds the names of the fields. If not, `field` must be a number, or a row
+        is a list of tokens.
     skip_bad : bool
         Whether rows without a text or list in the field are left out, and counted in ``ledger.skipped``. By default
         they are an error.
@@ -185,7 +186,7 @@ class FileCorpus:
         for file, size in zip(self._files, sizes, strict=True):
             report = None if progress is None else lambda size, before=done: progress(before + size, sum(sizes))
             chunks: Iterator[Chunk]
-            if is_structured(file, self._structure.field):
+            if self._structure.applies(file):
                 chunks = document_chunks(file_documents(file, self._structure, self.reading.errors, ledger, report))
             elif (plain := open_plain(file)) is not None:
                 chunks = plain_chunks(plain, report, cut, file.part if isinstance(file, FilePart) else None)
@@ -218,7 +219,7 @@ class FileCorpus:
         parts: list[list[TextFile]] = [[]]
         held, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file in self._files:
-            for file_part in [file] if is_structured(file, self._structure.field) else file_parts(file, size, cut):
+            for file_part in [file] if self._structure.applies(file) else file_parts(file, size, cut):
                 if held >= size:
                     parts.append([])
                     held = 0

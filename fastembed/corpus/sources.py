@@ -85,9 +85,6 @@ def column_names(source: Any) -> list[Any] | None:
 
 # ---------------------------------------------------------------- files
 
-# A file that can be read again: `name`, `size()` in bytes on disk, and `open()` for a stream from its first byte
-TextFile: TypeAlias = "RegularFile | Spool | UrlFile | FilePart"
-
 
 class RegularFile:
     """A file on disk."""
@@ -161,13 +158,13 @@ def _spooled(stream: Any) -> Spool:
     return Spool("standard input", getattr(stream, "buffer", stream))
 
 
-def path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return paths as a list; raise TypeError if an item is no path."""
+def path_list(paths: Any) -> list[Any]:
+    """Return paths as a list, in which files that were found may be, too; raise TypeError if an item is no path."""
     if isinstance(paths, str | os.PathLike):
         return [paths]
     listed = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
     for path in listed:
-        if not isinstance(path, str | os.PathLike):
+        if not isinstance(path, str | os.PathLike | TextFile):
             raise TypeError(f"paths must be a path or several, each a str or a pathlib.Path, got {shown(path)}")
     return listed
 
@@ -179,16 +176,17 @@ def check_texts(texts: Any) -> None:
         raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
 
 
-def find_files(path: str | os.PathLike[str], hint: str = "") -> list[TextFile]:
+def find_files(path: str | os.PathLike[str] | TextFile, hint: str = "") -> list[TextFile]:
     """Return the files that a path stands for, in the order of their names.
 
-    Standard input and named pipes are copied to a temporary file.
+    Standard input and named pipes are copied to a temporary file. A pipe can be found only once.
 
     Parameters
     ----------
     path : path-like
         A file; a folder, for all files below that are not hidden, without linked folders; a pattern of :mod:`glob`; or
-        ``-`` for standard input. Each may be a URL of fsspec, such as ``s3://bucket/texts/*.gz``.
+        ``-`` for standard input. Each may be a URL of fsspec, such as ``s3://bucket/texts/*.gz``. A file that was found
+        stands for itself.
     hint : str
         The end of the error for a str that looks like data rather than a path: how to pass data.
 
@@ -205,6 +203,8 @@ def find_files(path: str | os.PathLike[str], hint: str = "") -> list[TextFile]:
     ...     [Path(file.name).name for path in (f"{folder}/*.txt", folder) for file in find_files(path)]
     ['a.txt', 'b.txt', 'a.txt', 'b.txt', 'c.md']
     """
+    if isinstance(path, TextFile):
+        return [path]
     name = os.fspath(path)
     if is_url(path):
         return _files_of_url(path)
@@ -293,6 +293,10 @@ class FilePart:
         return self.file.open()
 
 
+# A file that can be read again: `name`, `size()` in bytes on disk, and `open()` for a stream from its first byte
+TextFile: TypeAlias = RegularFile | Spool | UrlFile | FilePart
+
+
 def shared_file(file: TextFile) -> TextFile:
     """Return a file with a name that other processes can open; raise ValueError if it has none."""
     if isinstance(file, FilePart):
@@ -367,11 +371,6 @@ def suffix_of(name: str) -> str:
     return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
 
 
-def is_structured(file: TextFile, field: str | int | None = None) -> bool:
-    """Return whether the rows of a file have fields: its name says so, or a field is given."""
-    return field is not None or suffix_of(file.name) in STRUCTURED
-
-
 @dataclass(frozen=True)
 class Structure:
     """Which part of structured files is text.
@@ -381,7 +380,8 @@ class Structure:
     field : str, int or None
         The name of a field, or its number from 1. A str of digits is a number if no field has this name.
     header : bool
-        Whether the first row of CSV and TSV holds the names of the fields.
+        Whether the first row of CSV and TSV holds the names of the fields. Without names and a field, a row of CSV is
+        a list of tokens.
     skip_bad : bool
         Whether rows without text in the field are left out and counted. Otherwise they are an error.
     """
@@ -397,8 +397,12 @@ class Structure:
             raise ValueError(f"field must be a name, or a number from 1 on, got {self.field}")
         for name in ("header", "skip_bad"):
             vars(self)[name] = check_flag(name, getattr(self, name))
-        if not self.header and not str(self.field).isdecimal():
+        if not self.header and not str(self.field or 1).isdecimal():
             raise ValueError(f"header=False needs the number of a field, got field={self.field!r}")
+
+    def applies(self, file: TextFile) -> bool:
+        """Return whether the rows of a file have fields: its name says so, a field is given, or there is no header."""
+        return self.field is not None or not self.header or suffix_of(file.name) in STRUCTURED
 
     def find(self, paths: Any) -> list[TextFile]:
         """Return the files that paths stand for. With a field, a folder stands for its structured files only.
@@ -412,7 +416,7 @@ class Structure:
         for path in path_list(paths):
             inside = find_files(path, "pass [text] if it is a text")
             if self.field is not None and is_folder(path):
-                inside = list(filter(is_structured, inside))
+                inside = list(filter(Structure().applies, inside))
                 if not inside:
                     names = ", ".join(STRUCTURED)
                     raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
@@ -421,6 +425,10 @@ class Structure:
             if suffix_of(file.name) == ".tiles":
                 folder = os.path.dirname(file.name)  # noqa: PTH120 - a Path changes a URL
                 raise ValueError(f"{folder!r} holds counts: pass Counts.open({folder!r}), or --counts {folder}")
-            if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
-                raise ValueError(f"{file.name!r} has fields: name the field of the text by field or --field")
+            if self.field is None and STRUCTURED.get(suffix_of(file.name)) in (
+                "Parquet",
+                *("CSV", "TSV") * self.header,
+            ):
+                lists = "CSV of lists needs FileCorpus(header=False) or --no-header"
+                raise ValueError(f"{file.name!r} has fields: name one by field or --field; {lists}")
         return files

@@ -54,11 +54,14 @@ def file_documents(
     def fail(number: int, bad: BadRow) -> Exception:
         return ValueError(f"{row_place(file, number)}: {bad.message}; {LEAVE_OUT}")
 
-    if structure.field is None:
-        values = json_rows(file, report)
-    else:
+    if structure.field is not None:
         rows = _rows_of(file, [structure.field], structure.header, report)
         values = ((number, row if isinstance(row, BadRow) else row[0]) for number, row in rows)
+    elif table_format(file) in DELIMITERS:
+        lists = csv_rows(file, structure.header, report)
+        values = ((n, row if isinstance(row, BadRow) else [*filter(None, map(str.strip, row))]) for n, row in lists)
+    else:
+        values = json_rows(file, report)
     return checked_documents(values, errors, ledger, None if structure.skip_bad else fail)
 
 
@@ -77,7 +80,7 @@ def table_format(file: TextFile) -> str:
     for first, kind in FIRST_BYTES.items():
         if start.startswith(first):
             return kind
-    raise ValueError(f"{file.name!r} is read by a field, so its name must end in one of {', '.join(STRUCTURED)}")
+    raise ValueError(f"{file.name!r} is read by rows, so its name must end in one of {', '.join(STRUCTURED)}")
 
 
 def row_place(file: TextFile, number: int) -> str:
@@ -226,8 +229,8 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
         elif len(row) == width:
             yield number, tuple([row[column] for column in columns])
         else:
-            message = f"{len(row)} fields instead of {width} (is a quote missing?)"
-            yield number, BadRow("wrong number of fields", message)
+            hint = "is a quote missing?" if header else "without a field, rows are lists"
+            yield number, BadRow("wrong number of fields", f"{len(row)} fields instead of {width} ({hint})")
 
 
 def csv_rows(

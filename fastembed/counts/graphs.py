@@ -175,10 +175,10 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
     return Edges(sources, targets, np.array(amounts), list(ids))
 
 
-def _text_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str]]]:
+def _text_edges(file: Any, ledger: Ledger) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line with an edge, and its words."""
     before = ledger.lines
-    for line in FileCorpus(file.name).sequences(ledger):
+    for line in FileCorpus([file]).sequences(ledger):
         if line and line[0].startswith("#"):
             ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
         elif line[2:] and line[2].startswith("{") and line[-1].endswith("}"):  # networkx's attributes of an edge

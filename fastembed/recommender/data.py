@@ -18,7 +18,7 @@ from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, float_or_nan, shown
 from fastembed.corpus.corpus import FileCorpus
 from fastembed.corpus.documents import BadRow, check_field, is_missing
-from fastembed.corpus.sources import TextFile, find_files, form_of, is_structured, path_list
+from fastembed.corpus.sources import Structure, TextFile, find_files, form_of, path_list
 from fastembed.corpus.tables import field_rows, row_place
 
 ROWS_AT_ONCE = 1 << 18  # pairs that are Python objects at a time
@@ -208,11 +208,12 @@ def read_interactions(
     """
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
-    paths = path_list(source) if form == "files" else []
-    files = [file for path in paths for file in find_files(path, "baskets are lists, as [['milk', 'bread']]")]
-    if form == "table" or (files and fields) or any(map(is_structured, files)):
+    paths, hint = path_list(source) if form == "files" else [], "baskets are lists, as [['milk', 'bread']]"
+    files: list[Any] = [file for path in paths for file in find_files(path, hint)]
+    if form == "table" or (files and fields) or (header and any(map(Structure().applies, files))):
         if user is None or item is None:
-            raise ValueError("a table of pairs needs user and item, or --user and --item: the names of two fields")
+            baskets = "CSV of baskets needs header=False or --no-header"
+            raise ValueError(f"a table of pairs needs user and item, or --user and --item; {baskets}")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
         data = _from_pairs(parts, fields, default_weight("pairs"))
     elif fields:
@@ -222,11 +223,11 @@ def read_interactions(
         users, items = map(np.arange, matrix.shape)
         data = Interactions(matrix, Names("user", users), Names("item", items))
     elif form in ("files", "items"):
-        data = _from_baskets(FileCorpus(source) if files else source, default_weight("baskets"))
+        data = _from_baskets(FileCorpus(files, header=header) if files else source, default_weight("baskets"))
         with_commas = [name for name in data.items.names if files and "," in name]
         if 2 * len(with_commas) > len(data.items):
             what = f"items in a file have spaces between them, got {shown(with_commas[0])}"
-            raise ValueError(f"{what}: put spaces in place of commas, or pass lists of items")
+            raise ValueError(f"{what}: for commas, name it .csv, with header=False or --no-header")
     else:
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
     return _in_order(data)

@@ -137,7 +137,7 @@ def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, c
         ("train text --keep-case", "keep_case"),
         ("train text --min-count 999", "below min_count=999\n"),
         ("train text --max-contexts 0", "max_contexts, if it is a number, must"),
-        ("train table.csv", "'table.csv' has fields: name the field of the text by field or --field\n"),
+        ("train table.csv", "'table.csv' has fields: name one by field or --field; CSV of lists"),
         ("train table.csv --field text --no-header", "the number of a field"),
         (
             "train table.csv --field text",
@@ -145,7 +145,7 @@ def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, c
         ),
         ("train absent", "no such file: 'absent'\n"),
         ("train-recommender table.csv absent", "no such file: 'absent'\n"),
-        ("train-recommender table.csv", "or --user and --item: the names of two fields\n"),
+        ("train-recommender table.csv", "or --user and --item; CSV of baskets"),
         ("train-classifier table.csv --field text", "give both field and label, or neither\n"),
         ("train text --digits drop", "digits"),
         ("train text --subwords 6-3", "subwords"),

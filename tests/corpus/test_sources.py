@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from fastembed import Counts, Recommender, SkipGram
 from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger
 from fastembed.corpus.corpus import as_corpus
 from fastembed.corpus.sources import form_of
@@ -121,6 +122,19 @@ def test_a_named_pipe_is_kept_for_a_second_reading(tmp_path):
     writer.join()
     for _ in range(2):
         assert list(corpus.sequences(Ledger())) == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize("read", [Counts.from_graph, Recommender().fit, lambda path: SkipGram(min_count=1).fit(path)])
+def test_all_read_a_pipe_once(tmp_path, monkeypatch, read):
+    data = b"a b\nb c\na c\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+    read("-")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+        writer.start()
+        read(tmp_path / "pipe")
+        writer.join()
 
 
 def test_what_is_no_path_is_named():

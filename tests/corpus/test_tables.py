@@ -118,6 +118,15 @@ def test_csv_may_have_no_header(write):
         FileCorpus(path, field="first", header=False)
 
 
+def test_a_row_of_csv_without_header_and_field_is_a_list(write):
+    path = write("t.csv", b'a, b c,,"d,e"\n\nf,\n')
+    assert read_field(path, None, header=False)[0] == [["a", "b c", "d,e"], ["f"]]
+    with pytest.raises(ValueError, match=r"line 3: 2 fields instead of 4 \(without a field, rows are lists\)"):
+        read_field(path, 1, header=False)
+    with pytest.raises(ValueError, match=r"t\.txt' is read by rows, so its name must end in one of"):
+        read_field(write("t.txt", b"a,b"), None, header=False)
+
+
 def test_csv_may_have_semicolons_tabs_or_bars(write):
     for delimiter in ";\t|":
         path = write("t.csv", separated([{"id": 1, "text": "a, b"}, {"id": 2, "text": f"c{delimiter}d"}], delimiter))
@@ -181,7 +190,7 @@ def test_folders_are_read_without_their_other_files(write, tmp_path):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv.xz", "t.parquet"])
 def test_a_table_needs_a_field(name, write):
-    with pytest.raises(ValueError, match=rf"{name}' has fields: name the field"):
+    with pytest.raises(ValueError, match=rf"{name}' has fields: name one by field"):
         FileCorpus(write(name, WRITERS[name]([{"id": 1, "text": "a"}])))
 
 

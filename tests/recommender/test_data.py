@@ -165,12 +165,18 @@ def test_what_is_wrong_with_the_input_is_named(source, fields, kind, message):
         Recommender(threads=1).fit(source, **fields)
 
 
+def test_baskets_of_csv_have_no_header(tmp_path):
+    path = tmp_path / "baskets.csv"
+    path.write_text('"whole milk",rolls,,\nrolls, jam\n', encoding="utf-8")
+    assert learned(path, header=False)[:2] == ([0, 1], ["whole milk", "rolls", "jam"])
+    with pytest.raises(ValueError, match="CSV of baskets needs header=False or --no-header"):
+        learned(path)
+
+
 def test_commas_between_the_items_of_a_file_are_an_error(tmp_path):
     path = tmp_path / "baskets.txt"
     path.write_text("white bread,jam\njam,milk\nmilk,rolls\n", encoding="utf-8")
-    with pytest.raises(
-        ValueError, match=r"spaces between them, got 'bread,jam': put spaces .*, or pass lists of items$"
-    ):
+    with pytest.raises(ValueError, match=r"spaces between them, got 'bread,jam': .* \.csv, with header=False or --no"):
         learned(path)
     path.write_text("1,5l-milk bread jam\njam milk\n", encoding="utf-8")
     assert learned(path)[1] == ["1,5l-milk", "bread", "jam", "milk"]
