@@ -43,22 +43,22 @@ class TileBuffer:
     offsets : ndarray of int64 (G, S + 1)
         The offset of each tile in the bytes of its group.
     entries, filled, kinds : ndarray (G, S)
-        As in `Tiles`.
+        As in `TileSizes`.
     row_factors, column_factors : ndarray (N,), ndarray (V,)
-        A stored value times both is an expected count.
+        A value in a tile times both is an expected count.
     totals : ndarray (N,)
         The sums of the rows.
     """
 
     def __init__(self, counts: GroupedCounts, group_rows: list[NDArray[np.intp]], block_size: int) -> None:
         self._counts, self._block_size = counts, block_size
-        tiles, bounds = counts.tiles, counts.bounds
-        self.offsets = tiles.offsets()
-        self.entries, self.filled, self.kinds = tiles
+        sizes, bounds = counts.sizes, counts.bounds
+        self.offsets = sizes.offsets()
+        self.entries, self.filled, self.kinds = sizes
         self.row_factors = counts.scale.rows / counts.scale.denominator
         self.column_factors = np.ascontiguousarray(counts.scale.columns[bounds[0] : bounds[-1]])
         self.totals = counts.totals.rows
-        self.bases = np.zeros(len(tiles.entries), np.int64)
+        self.bases = np.zeros(len(sizes.entries), np.int64)
         self._tiles: dict[int, Bytes] = {}
 
         used = [group for group, rows in enumerate(group_rows) if len(rows)]

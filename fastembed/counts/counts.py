@@ -1,8 +1,8 @@
 """`Counts`: a sparse matrix of co-occurrence counts of inputs and outputs.
 
-Counts of a corpus are stored as integers (see :mod:`fastembed.counts.windows`). They become expected counts when they
-are read: divided by the denominator of the weights and multiplied by the factors of subsampling. So `a + b` has the
-same bits as the counts of both corpora together. Other counts are stored as they are; sums of fractions are rounded.
+The tiles of the counts of a corpus hold integers (see :mod:`fastembed.counts.windows`). These become expected counts
+when they are read: divided by the denominator of the weights and multiplied by the factors of subsampling. So `a + b`
+has the same bits as the counts of both corpora together. Other counts are not scaled; sums of fractions are rounded.
 """
 
 from __future__ import annotations
@@ -38,16 +38,9 @@ from fastembed.counts.store import (
     write_rows,
     writing,
 )
-from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_passages
-from fastembed.counts.tiles import Rows
-from fastembed.counts.windows import (
-    MAX_WINDOW,
-    CountingProgress,
-    Scale,
-    WindowCounter,
-    Windows,
-    keep_probabilities,
-)
+from fastembed.counts.tasks import TASK_MEMORY, CountingProgress, Job, count_by_tasks, count_passages
+from fastembed.counts.tiles import Rows, Scale
+from fastembed.counts.windows import MAX_WINDOW, WindowCounter, Windows, keep_probabilities, word_occurrences
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 
@@ -101,12 +94,12 @@ class Counts:
     vocabulary: Vocabulary | None
     baskets: str | None
     _keep: Float64 | None  # the factors of subsampling, (V_in,)
-    _stored: GroupedCounts
+    _tiled: GroupedCounts
 
     @classmethod
     def _of(
         cls,
-        stored: GroupedCounts,
+        tiled: GroupedCounts,
         windows: Windows | None = None,
         keep: Float64 | None = None,
         ledger: Ledger | None = None,
@@ -115,7 +108,7 @@ class Counts:
     ) -> Counts:
         """Return counts."""
         counts = cls.__new__(cls)
-        counts._stored, counts.shape = stored, stored.shape
+        counts._tiled, counts.shape = tiled, tiled.shape
         counts.windows, counts.ledger, counts.vocabulary, counts.baskets = windows, ledger, vocabulary, baskets
         counts._keep = None if keep is None else read_only(keep)
         return counts
@@ -193,21 +186,22 @@ class Counts:
             workers = 1 if threads is None else workers
             limit = TASK_MEMORY if memory_limit is None else limit
         check_ordered(corpus)
-        ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
+        ledger, occurrences = Ledger(), word_occurrences(corpus, vocabulary, windows, lines)
+        keep = keep_probabilities(occurrences, windows.sample)
         with _folder(store, memory_limit, limit) as folder:
             scale = Scale.of(windows, keep, shape)
             # The random name is for the files of passages
             job = Job(folder, secrets.token_hex(8), WindowCounter(size, windows, workers, limit))
             if executor is not None:
                 assert tokens is not None
-                stored, ledger = count_by_tasks(job, scale, executor, corpus, tokens, progress)
+                tiled, ledger = count_by_tasks(job, scale, executor, corpus, tokens, progress)
             else:
                 report = None if progress is None else CountingProgress(progress)
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
-                    stored = count_passages(job, scale, pieces, report)
-            _check_pairs(ledger, stored.nnz)
-            return cls._written(stored, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
+                    tiled = count_passages(job, scale, pieces, report)
+            _check_pairs(ledger, tiled.nnz)
+            return cls._written(tiled, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
     @classmethod
     def from_baskets(
@@ -268,9 +262,9 @@ class Counts:
         with _folder(store, memory_limit, limit) as folder:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
-            stored = write_rows(folder, Scale.none(*shape), rows)
-            _check_pairs(ledger, stored.nnz)
-            return cls._written(stored, ledger=ledger, vocabulary=tokens, baskets=weighting)
+            tiled = write_rows(folder, Scale.none(*shape), rows)
+            _check_pairs(ledger, tiled.nnz)
+            return cls._written(tiled, ledger=ledger, vocabulary=tokens, baskets=weighting)
 
     @classmethod
     def from_pairs(
@@ -399,8 +393,8 @@ class Counts:
                 ledger.walks["directed"] = bool(directed)
             walks = Walks(adjacency, distances, tolerance, ledger)
             nodes = np.argsort(group_places(len(vocabulary)))
-            stored = write_rows(folder, Scale.none(*adjacency.shape), walks.rows(nodes, workers, progress))
-            return cls._written(stored, ledger=ledger, vocabulary=vocabulary)
+            tiled = write_rows(folder, Scale.none(*adjacency.shape), walks.rows(nodes, workers, progress))
+            return cls._written(tiled, ledger=ledger, vocabulary=vocabulary)
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
@@ -435,13 +429,13 @@ class Counts:
 
     @property
     def nnz(self) -> int:
-        """The number of stored, non-zero counts."""
-        return self._stored.nnz
+        """The number of nonzero counts."""
+        return self._tiled.nnz
 
     @property
     def total(self) -> float:
         """The sum of all counts: the expected, weighted number of pairs."""
-        return float(self._stored.totals.rows.sum())
+        return float(self._tiled.totals.rows.sum())
 
     @property
     def directed(self) -> bool:
@@ -456,7 +450,7 @@ class Counts:
         >>> Counts.from_scipy(sparse.coo_array(([1, 1], ([0, 0], [1, 1])))).to_scipy().toarray()
         array([[0., 2.]])
         """
-        return self._stored.csr()
+        return self._tiled.csr()
 
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both corpora.
@@ -490,10 +484,10 @@ class Counts:
         return Counts._of(self._sum_with(other), **self._attributes() | joint)
 
     def _sum_with(self, other: Counts) -> GroupedCounts:
-        """Add the stored counts, group by group."""
-        sums = GroupedCounts.empty(Memory(), self._stored.scale)
+        """Add the unscaled counts, group by group."""
+        sums = GroupedCounts.empty(Memory(), self._tiled.scale)
         for group in range(group_count(self.shape[0])):
-            terms = [counts._stored.read_group(group, stored=True).csr() for counts in (self, other)]
+            terms = [counts._tiled.read_group(group, unscaled=True).csr() for counts in (self, other)]
             total = terms[0] + terms[1]
             if self.windows is not None:
                 check_exact(total.data)
@@ -502,11 +496,11 @@ class Counts:
         return sums
 
     def __reduce__(self) -> tuple[Any, ...]:
-        folder = self._stored.folder
+        folder = self._tiled.folder
         if not folder.temporary:
             return Counts.open, (folder.url if isinstance(folder, UrlFolder) else folder.path,)
-        stored = self._stored if self._stored.in_memory else self._stored.copied(Memory())
-        return Counts._of, (stored, *self._attributes().values())
+        tiled = self._tiled if self._tiled.in_memory else self._tiled.copied(Memory())
+        return Counts._of, (tiled, *self._attributes().values())
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -526,7 +520,7 @@ class Counts:
         """
         folder = open_folder(path)
         with writing(folder):
-            write_manifest(self._stored.copied(folder), self._attributes())
+            write_manifest(self._tiled.copied(folder), self._attributes())
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Counts:
@@ -550,15 +544,15 @@ class Counts:
         array([[0., 1.],
                [1., 0.]])
         """
-        stored, attributes = open_store(open_folder(path))
-        return cls._of(stored, **attributes)
+        tiled, attributes = open_store(open_folder(path))
+        return cls._of(tiled, **attributes)
 
     @classmethod
-    def _written(cls, stored: GroupedCounts, **attributes: Any) -> Counts:
+    def _written(cls, tiled: GroupedCounts, **attributes: Any) -> Counts:
         """Return counts whose tiles are written, and complete their store, if they are in one."""
-        if not stored.folder.temporary:
-            write_manifest(stored, attributes)
-        return cls._of(stored, **attributes)
+        if not tiled.folder.temporary:
+            write_manifest(tiled, attributes)
+        return cls._of(tiled, **attributes)
 
     def _attributes(self) -> dict[str, Any]:
         """Return the arguments of `_of` after the first."""
@@ -601,9 +595,9 @@ def _named(matrix: sparse.csr_array, tokens: Sequence[Hashable]) -> Vocabulary:
     return Vocabulary(names, entries)
 
 
-def stored_counts(counts: Counts) -> GroupedCounts:
+def tiled_counts(counts: Counts) -> GroupedCounts:
     """Return the tiles of counts, and the factors that make their values expected counts, as a fit reads both."""
-    return counts._stored
+    return counts._tiled
 
 
 def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
@@ -633,14 +627,14 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     shape = (len(vocabulary), sides * contexts)
     alike = counts.vocabulary.tokens == vocabulary.tokens and counts.shape == shape
     if alike:
-        return Counts._of(counts._stored, **counts._attributes() | {"vocabulary": vocabulary})
-    ids = {token: place for place, token in enumerate(vocabulary.tokens)}
-    places = np.array([ids.get(token, -1) for token in counts.vocabulary.tokens], np.int64)
+        return Counts._of(counts._tiled, **counts._attributes() | {"vocabulary": vocabulary})
+    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
+    new_ids = np.array([ids.get(token, -1) for token in counts.vocabulary.tokens], np.int64)
     theirs = counts.shape[1] // sides
-    columns = np.where(places < contexts, places, -1)[:theirs]
+    columns = np.where(new_ids < contexts, new_ids, -1)[:theirs]
     entries = counts.to_scipy().tocoo()
     side, column = np.divmod(entries.col, theirs)
-    rows, columns = places[entries.row], columns[column]
+    rows, columns = new_ids[entries.row], columns[column]
     known = (rows >= 0) & (columns >= 0)
     columns = columns + side * contexts
     triples = (entries.data[known], (rows[known], columns[known]))

@@ -33,15 +33,16 @@ from fastembed.counts.tiles import (
     ENTRY_SIZES,
     Bytes,
     Rows,
+    Scale,
     TiledRows,
-    Tiles,
+    TileSizes,
     add_totals,
     check_tiles,
     digests,
     encode,
     joined_groups,
 )
-from fastembed.counts.windows import Scale, Windows
+from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import (
     check_header,
     dump_tensors,
@@ -67,8 +68,8 @@ class Totals(NamedTuple):
     columns: Float64
 
 
-def place_of(folder: Folder, file: str) -> str:
-    """Return the name of a file for messages."""
+def full_name(folder: Folder, file: str) -> str:
+    """Return the name of a file with its folder, for messages."""
     return f"{folder.path.rstrip('/')}/{file}"
 
 
@@ -78,18 +79,19 @@ def damage_named(folder: Folder, file: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{place_of(folder, file)!r} is damaged: {error}") from None
+        raise ValueError(f"{full_name(folder, file)!r} is damaged: {error}") from None
 
 
 class Group(NamedTuple):
     """A group of rows of counts: its tiles are in a file, from the byte `begin` on.
 
-    `sha256` (S, 32) has the SHA-256 of each tile; None for temporary files.
+    `begin` is 0, except in the file of a passage, which has all groups. `sha256` (S, 32) has the SHA-256 of each tile;
+    None for temporary files.
     """
 
     file: str
     begin: int
-    tiles: Tiles
+    sizes: TileSizes
     sha256: Bytes | None
 
     def read(self, folder: Folder, bounds: npt.NDArray[np.intp], rows: int, shards: slice) -> Bytes:
@@ -111,12 +113,12 @@ class Group(NamedTuple):
         ValueError
             If a tile is damaged.
         """
-        offsets = self.begin + self.tiles.offsets()
+        offsets = self.begin + self.sizes.offsets()
         data = folder.read(self.file, int(offsets[shards.start]), int(offsets[shards.stop]))
         if self.sha256 is not None:
             bounds = bounds[shards.start : shards.stop + 1]
             with damage_named(folder, self.file):
-                check_tiles(data, self.tiles.part(shards), self.sha256[shards], bounds, rows)
+                check_tiles(data, self.sizes.part(shards), self.sha256[shards], bounds, rows)
         return data
 
 
@@ -137,7 +139,7 @@ class GroupedCounts:
     groups : list of Group
     totals : Totals
     scale : Scale
-        The factors that turn what is stored into expected counts.
+        The factors that turn the unscaled counts in the tiles into expected counts.
 
     Attributes
     ----------
@@ -182,28 +184,28 @@ class GroupedCounts:
         return self._bounds[self.shards.start : self.shards.stop + 1]
 
     @property
-    def tiles(self) -> Tiles:
-        """The tiles of the shards in all groups."""
-        tiles = Tiles(*map(np.stack, zip(*(group.tiles for group in self.groups), strict=True)))
-        return tiles.part((slice(None), self.shards))
+    def sizes(self) -> TileSizes:
+        """The sizes of the tiles of the shards in all groups."""
+        sizes = TileSizes(*map(np.stack, zip(*(group.sizes for group in self.groups), strict=True)))
+        return sizes.part((slice(None), self.shards))
 
     @property
     def entries(self) -> Int64:
-        """The number of stored counts of each group, (G,)."""
-        entries: Int64 = self.tiles.entries.sum(axis=1)
+        """The number of nonzero counts of each group, (G,)."""
+        entries: Int64 = self.sizes.entries.sum(axis=1)
         return entries
 
     @property
     def nnz(self) -> int:
-        """The number of stored counts."""
-        return sum(int(group.tiles.entries[self.shards].sum()) for group in self.groups)
+        """The number of nonzero counts."""
+        return sum(int(group.sizes.entries[self.shards].sum()) for group in self.groups)
 
     def digests(self) -> Bytes:
         """Return the SHA-256 of each tile, (G, S, 32); of temporary files it is computed when it is first needed."""
         if self._sha256 is None:
 
             def group_digests(group: Group) -> Bytes:
-                return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
+                return digests(self.folder.read(group.file), group.sizes) if group.sha256 is None else group.sha256
 
             # Each thread reads a group: of a store, no more groups are in memory than an epoch shuffles together
             threads = check_threads(None) if self.in_memory else DRAWN_GROUPS
@@ -234,11 +236,11 @@ class GroupedCounts:
         """Return the tiles of a group; see `Group.read`."""
         return self.groups[group].read(self.folder, self._bounds, group_size(group, self.shape[0]), self.shards)
 
-    def read_group(self, group: int, *, stored: bool = False) -> TiledRows:
-        """Return a group of rows with its expected counts, or with `stored`, with its counts as they are stored."""
-        scale = Scale.none(*self.shape) if stored else self.scale
-        tiles = self.groups[group].tiles.part(self.shards)
-        return TiledRows(self.read_tiles(group), tiles, self.bounds, scale.part(group))
+    def read_group(self, group: int, *, unscaled: bool = False) -> TiledRows:
+        """Return a group of rows with its expected counts, or with `unscaled`, with the values in its tiles."""
+        scale = Scale.none(*self.shape) if unscaled else self.scale
+        sizes = self.groups[group].sizes.part(self.shards)
+        return TiledRows(self.read_tiles(group), sizes, self.bounds, scale.part(group))
 
     def csr(self) -> sparse.csr_array:
         """Return all expected counts as a CSR array."""
@@ -248,25 +250,25 @@ class GroupedCounts:
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
         for group in numbers:
-            places = indptr[:-1][group_slice(group, self.shape[0])].copy()
-            self.read_group(group).decode_into(places, indices, data)
+            offsets = indptr[:-1][group_slice(group, self.shape[0])].copy()
+            self.read_group(group).decode_into(offsets, indices, data)
         return sorted_csr(data, indices, indptr, self.shape)
 
     def copied(self, folder: Folder) -> GroupedCounts:
         """Write the same files into a folder, and return the counts there."""
         groups = [
-            write_tiles(folder, number, group.tiles, self.read_tiles(number))
+            write_tiles(folder, number, group.sizes, self.read_tiles(number))
             for number, group in enumerate(self.groups)
         ]
         return GroupedCounts(folder, groups, self.totals, self.scale)
 
 
-def write_tiles(folder: Folder, group: int, tiles: Tiles, data: Bytes) -> Group:
+def write_tiles(folder: Folder, group: int, sizes: TileSizes, data: Bytes) -> Group:
     """Write the tiles of a group to a file, whose name depends on its content unless it is temporary."""
-    sha256 = None if folder.temporary else digests(data, tiles)
+    sha256 = None if folder.temporary else digests(data, sizes)
     file = file_name(group, sha256)
     folder.write(file, [data])
-    return Group(file, 0, tiles, sha256)
+    return Group(file, 0, sizes, sha256)
 
 
 def file_name(group: int, sha256: Bytes | None) -> str:
@@ -275,16 +277,16 @@ def file_name(group: int, sha256: Bytes | None) -> str:
     return f"group-{group:05d}-{content}.tiles"
 
 
-def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> WrittenGroup:
-    """Write a group of stored rows to a file; `scale` has the factors of the group."""
+def write_group(folder: Folder, group: int, rows: Rows, scale: Scale) -> WrittenGroup:
+    """Write a group of rows of unscaled counts to a file; `scale` has the factors of the group."""
     totals = Totals(*map(np.zeros, scale.shape))
-    add_totals(stored, scale, *totals)
-    tiles, data = encode(stored, shard_bounds(scale.shape[1]))
-    return WrittenGroup(write_tiles(folder, group, tiles, data), totals)
+    add_totals(rows, scale, *totals)
+    sizes, data = encode(rows, shard_bounds(scale.shape[1]))
+    return WrittenGroup(write_tiles(folder, group, sizes, data), totals)
 
 
 def write_rows(folder: Folder, scale: Scale, batches: Generator[RowBatch, None, None]) -> GroupedCounts:
-    """Write batches of stored rows, in the order of groups, as files of groups, and return the counts."""
+    """Write batches of rows of unscaled counts, in the order of groups, as files of groups, and return the counts."""
     counts = GroupedCounts.empty(folder, scale)
     with closing(batches):
         for group, rows in enumerate(joined_groups(batches, scale.shape[0])):
@@ -352,7 +354,7 @@ def read_manifest(folder: StoreFolder) -> tuple[dict[str, npt.NDArray[Any]], dic
         raise FileNotFoundError(f"there is no folder {folder.path!r}")
     if MANIFEST not in names:
         raise ValueError(f"{folder.path!r} is not a store of counts, or was not finished: it has no {MANIFEST}")
-    return load_tensors(folder.read(MANIFEST).tobytes(), place_of(folder, MANIFEST))
+    return load_tensors(folder.read(MANIFEST).tobytes(), full_name(folder, MANIFEST))
 
 
 def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
@@ -367,18 +369,18 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
     """
     tensors, metadata = read_manifest(folder)
     settings = check_header(metadata, "counts-store", folder.path)
-    with fitting(place_of(folder, MANIFEST), "counts that fit"):
+    with fitting(full_name(folder, MANIFEST), "counts that fit"):
         shape, attributes = unpack_attributes(tensors, settings)
-        *tiles, sha256 = (np.array(tensors[name]) for name in (*Tiles._fields, "sha256"))
+        *sizes, sha256 = (np.array(tensors[name]) for name in (*TileSizes._fields, "sha256"))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
         scale = Scale.of(attributes["windows"], attributes["keep"], shape)
         grid = group_count(shape[0]), len(shard_bounds(shape[1])) - 1
-        sums = [(shape[:1], "f8"), (shape[1:], "f8")]
-        right = [(grid, "i8"), (grid, "i8"), (grid, "u1"), ((*grid, 32), "u1"), *sums, *sums]
-        stored = [(array.shape, array.dtype.str[1:]) for array in (*tiles, sha256, *totals, scale.rows, scale.columns)]
-        if stored != right:
-            raise ValueError(f"tiles, totals and factors of {stored}, where {right} are needed")
-        entries, filled, kinds = tiles
+        per_row_and_column = [(shape[:1], "f8"), (shape[1:], "f8")]  # of the totals and of the factors
+        right = [(grid, "i8"), (grid, "i8"), (grid, "u1"), ((*grid, 32), "u1"), *2 * per_row_and_column]
+        found = [(array.shape, array.dtype.str[1:]) for array in (*sizes, sha256, *totals, scale.rows, scale.columns)]
+        if found != right:
+            raise ValueError(f"tiles, totals and factors of {found}, where {right} are needed")
+        entries, filled, kinds = sizes
         if not ((filled >= 0) & (filled <= entries) & (entries < 1 << 32) & (kinds < len(ENTRY_SIZES))).all():
             raise ValueError("a tile has more rows than entries, or a size or kind that no tile has")
         if not all((array >= 0).all() and array.any() == entries.any() for array in totals):
@@ -386,11 +388,11 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
         if not all(((array > 0) & (array <= 1)).all() for array in (scale.rows, scale.columns)):
             raise ValueError("a factor of subsampling is not between 0 and 1")
     groups = [
-        Group(file_name(number, group_sha256), 0, Tiles(*group_tiles), group_sha256)
-        for number, (*group_tiles, group_sha256) in enumerate(zip(*tiles, sha256, strict=True))
+        Group(file_name(number, group_sha256), 0, TileSizes(*group_sizes), group_sha256)
+        for number, (*group_sizes, group_sha256) in enumerate(zip(*sizes, sha256, strict=True))
     ]
     for group in groups:
-        size, right_size = folder.size(group.file), group.tiles.offsets()[-1]
+        size, right_size = folder.size(group.file), group.sizes.offsets()[-1]
         with damage_named(folder, group.file):
             if size != right_size:
                 raise ValueError(f"it has {size:,} bytes, not {right_size:,}")
@@ -400,7 +402,7 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
 def write_manifest(counts: GroupedCounts, attributes: Mapping[str, Any]) -> None:
     """Write the manifest, which completes a store; the attributes are as for `pack_attributes`."""
     tensors, settings = pack_attributes(counts.shape, attributes)
-    tensors |= counts.tiles._asdict() | {"sha256": counts.digests()}
+    tensors |= counts.sizes._asdict() | {"sha256": counts.digests()}
     tensors |= {f"totals.{name}": array for name, array in counts.totals._asdict().items()}
     manifest = dump_tensors(tensors, header("counts-store", settings))
     counts.folder.write(MANIFEST, [np.frombuffer(manifest, np.uint8)])

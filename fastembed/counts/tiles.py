@@ -7,7 +7,7 @@ little-endian, and padded with zeros to a multiple of 8 bytes:
     values    float32, uint32 or float64: the first in which all are exact    (n,)
     ends      uint32, where the entries of each row end                       (m,)
     columns   uint16, from the first column of the shard                      (n,)
-    rows      uint16, the places in the group of the rows with entries        (m,)
+    rows      uint16, the indices in the group of the rows with entries        (m,)
 
 The values are what was counted; factors make them expected counts when they are read (`Scale`). The counts of a
 text are integers, and take 6 bytes each with their column.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -26,8 +27,8 @@ from scipy import sparse
 
 import fastembed._kernels.tiles as kernels
 from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
-from fastembed.counts.groups import RowBatch, group_size
-from fastembed.counts.windows import Scale
+from fastembed.counts.groups import RowBatch, group_size, group_slice
+from fastembed.counts.windows import Windows
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -52,11 +53,11 @@ class Rows(NamedTuple):
 
     def part(self, rows: slice) -> Rows:
         """Return some of the rows."""
-        begins, ends = (np.ascontiguousarray(places[rows]) for places in self[:2])
+        begins, ends = (np.ascontiguousarray(offsets[rows]) for offsets in self[:2])
         return Rows(begins, ends, self.indices, self.data)
 
 
-class Tiles(NamedTuple):
+class TileSizes(NamedTuple):
     """The sizes and formats of the tiles of a group; or of several groups, which are the first axis.
 
     Attributes
@@ -71,9 +72,9 @@ class Tiles(NamedTuple):
     filled: Int64
     kinds: npt.NDArray[np.uint8]
 
-    def part(self, place: Any) -> Tiles:
-        """Return some of the tiles."""
-        return Tiles(*(np.ascontiguousarray(array[place]) for array in self))
+    def part(self, tiles: Any) -> TileSizes:
+        """Return the sizes of some of the tiles."""
+        return TileSizes(*(np.ascontiguousarray(array[tiles]) for array in self))
 
     def offsets(self) -> Int64:
         """Return the offset of each tile in the bytes of its group, and the end of the last one, (S + 1,)."""
@@ -82,21 +83,60 @@ class Tiles(NamedTuple):
         return np.concatenate([np.zeros_like(ends[..., :1]), ends], axis=-1)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The factors that turn unscaled counts (V_in, V) into expected counts: unscaled / denominator * row * column.
+
+    Attributes
+    ----------
+    denominator : float
+        The denominator of the weights of the windows.
+    rows, columns : ndarray (V_in,), ndarray (V,)
+        The factors of subsampling; 1 without it.
+    """
+
+    denominator: float
+    rows: Float64
+    columns: Float64
+
+    @classmethod
+    def none(cls, rows: int, columns: int) -> Scale:
+        """Return factors of 1 for counts of this shape."""
+        return cls(1.0, np.ones(rows), np.ones(columns))
+
+    @classmethod
+    def of(cls, windows: Windows | None, keep: Float64 | None, shape: tuple[int, int]) -> Scale:
+        """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
+        denominator = 1.0 if windows is None else float(windows.weights()[2])
+        rows = np.ones(shape[0]) if keep is None else keep
+        sides = 2 if windows is not None and windows.directed else 1
+        return cls(denominator, rows, np.ones(shape[1]) if keep is None else np.tile(keep[: shape[1] // sides], sides))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of the counts."""
+        return len(self.rows), len(self.columns)
+
+    def part(self, group: int) -> Scale:
+        """Return the factors of a group of rows and of all columns."""
+        return Scale(self.denominator, self.rows[group_slice(group, len(self.rows))].copy(), self.columns)
+
+
 def add_totals(group: Rows, scale: Scale, rows: Float64, columns: Float64) -> None:
     """Add the expected counts of a group of rows to the sums of its rows (R,) and of all columns (V,)."""
     kernels.add_totals(*group, scale.denominator, scale.rows, scale.columns, rows, columns)
 
 
-def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
-    """Return the tiles of a group of rows, between the bounds (S + 1,) of the shards."""
+def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[TileSizes, Bytes]:
+    """Return the sizes and the bytes of the tiles of a group of rows, between the bounds (S + 1,) of the shards."""
     shards, edges = len(bounds) - 1, bounds.astype(np.int64)
-    entries, filled, rounds = np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros((shards, 3), np.uint8)
-    kernels.measure_rows(*group, edges, entries, filled, rounds)
-    tiles = Tiles(entries, filled, np.argmin(rounds, axis=1).astype(np.uint8))  # the first dtype that rounds no value
-    data = np.zeros(tiles.offsets()[-1], np.uint8)
+    entries, filled, inexact = np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros((shards, 3), np.uint8)
+    kernels.measure_rows(*group, edges, entries, filled, inexact)
+    sizes = TileSizes(entries, filled, np.argmin(inexact, axis=1).astype(np.uint8))  # the first dtype that is exact
+    data = np.zeros(sizes.offsets()[-1], np.uint8)
     written, written_rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
-    kernels.fill_tiles(*group, edges, tiles.offsets(), *tiles, written, written_rows, data)
-    return tiles, data
+    kernels.fill_tiles(*group, edges, sizes.offsets(), *sizes, written, written_rows, data)
+    return sizes, data
 
 
 class TiledRows:
@@ -105,7 +145,8 @@ class TiledRows:
     Parameters
     ----------
     data : ndarray of uint8
-    tiles : Tiles
+        The bytes of the tiles.
+    sizes : TileSizes
     bounds : ndarray of int (S + 1,)
         The bounds of the shards.
     scale : Scale
@@ -117,11 +158,11 @@ class TiledRows:
         The number of entries of each row.
     """
 
-    def __init__(self, data: Bytes, tiles: Tiles, bounds: npt.NDArray[np.intp], scale: Scale) -> None:
+    def __init__(self, data: Bytes, sizes: TileSizes, bounds: npt.NDArray[np.intp], scale: Scale) -> None:
         self._data, self._bounds, self._scale = data, bounds.astype(np.int64), scale
-        self._sizes = tiles.offsets(), *tiles
+        self._offsets_and_sizes = sizes.offsets(), *sizes
         self.lengths = np.zeros(len(scale.rows), np.int64)
-        kernels.row_lengths(data, *self._sizes, self.lengths)
+        kernels.row_lengths(data, *self._offsets_and_sizes, self.lengths)
 
     def decoded(self, first: int = 0, last: int | None = None) -> Rows:
         """Return the expected counts of the rows `first` to last - 1, by default of all."""
@@ -131,11 +172,11 @@ class TiledRows:
         self.decode_into(rows.begins.copy(), rows.indices, rows.data, first)
         return rows
 
-    def decode_into(self, places: Int64, indices: Int32, values: Float64, first: int = 0) -> None:
-        """Write rows from `first` on, each to its place; the places become those behind the rows."""
-        factors, last = (self._scale.denominator, self._scale.rows, self._scale.columns), first + len(places)
-        tiles = self._data, self._bounds, *self._sizes
-        kernels.read_rows(*tiles, *factors, first, last, places, indices, values)
+    def decode_into(self, offsets: Int64, indices: Int32, values: Float64, first: int = 0) -> None:
+        """Write the rows from `first` on, each to its offset in the arrays; the offsets become the ends of the rows."""
+        factors, last = (self._scale.denominator, self._scale.rows, self._scale.columns), first + len(offsets)
+        tiles = self._data, self._bounds, *self._offsets_and_sizes
+        kernels.read_rows(*tiles, *factors, first, last, offsets, indices, values)
 
     def csr(self) -> sparse.csr_array:
         """Return the expected counts of all rows as a CSR array of all columns."""
@@ -143,22 +184,22 @@ class TiledRows:
         return sorted_csr(rows.data, rows.indices, np.append(0, rows.ends), shape)
 
 
-def digests(data: Bytes, tiles: Tiles) -> Bytes:
+def digests(data: Bytes, sizes: TileSizes) -> Bytes:
     """Return the SHA-256 of the bytes of each tile of a group, (S, 32)."""
-    offsets = tiles.offsets().tolist()
+    offsets = sizes.offsets().tolist()
     hashes = (hashlib.sha256(data[first:end].data).digest() for first, end in pairwise(offsets))
     return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32)
 
 
-def check_tiles(data: Bytes, tiles: Tiles, sha256: Bytes, bounds: npt.NDArray[np.intp], rows: int) -> None:
+def check_tiles(data: Bytes, sizes: TileSizes, sha256: Bytes, bounds: npt.NDArray[np.intp], rows: int) -> None:
     """Raise ValueError if bytes are not the tiles of a group of so many rows with these digests."""
-    offsets = tiles.offsets()
+    offsets = sizes.offsets()
     if len(data) != offsets[-1]:
         raise ValueError(f"it has {len(data):,} bytes, not {offsets[-1]:,}")
-    same = (digests(data, tiles) == sha256).all(axis=1)
+    same = (digests(data, sizes) == sha256).all(axis=1)
     damaged = int(np.argmin(same)) if not same.all() else -1
     if damaged < 0:
-        damaged = kernels.damaged_tile(data, bounds.astype(np.int64), offsets, *tiles, rows)
+        damaged = kernels.damaged_tile(data, bounds.astype(np.int64), offsets, *sizes, rows)
     if damaged >= 0:
         columns = f"{bounds[damaged]} to {bounds[damaged + 1] - 1}"
         raise ValueError(f"the tile of the columns {columns} is not what was written")

@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,9 @@ import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.threads import Supply, ordered_map
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
-from fastembed.corpus.corpus import Corpus, Progress
+from fastembed.corpus.corpus import Corpus
 from fastembed.corpus.ledger import Ledger, LineSplit
-from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places, group_slice
+from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
@@ -146,51 +146,10 @@ class Windows:
         return self.contexts(vocabulary_size) * (2 if self.directed else 1)
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The factors that turn stored counts (V_in, V) into expected counts: stored / denominator * row * column.
-
-    Attributes
-    ----------
-    denominator : float
-        The denominator of the weights of the windows.
-    rows, columns : ndarray (V_in,), ndarray (V,)
-        The factors of subsampling; 1 without it.
-    """
-
-    denominator: float
-    rows: Float64
-    columns: Float64
-
-    @classmethod
-    def none(cls, rows: int, columns: int) -> Scale:
-        """Return factors of 1 for counts of this shape."""
-        return cls(1.0, np.ones(rows), np.ones(columns))
-
-    @classmethod
-    def of(cls, windows: Windows | None, keep: Float64 | None, shape: tuple[int, int]) -> Scale:
-        """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
-        denominator = 1.0 if windows is None else float(windows.weights()[2])
-        rows = np.ones(shape[0]) if keep is None else keep
-        sides = 2 if windows is not None and windows.directed else 1
-        return cls(denominator, rows, np.ones(shape[1]) if keep is None else np.tile(keep[: shape[1] // sides], sides))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The shape of the counts."""
-        return len(self.rows), len(self.columns)
-
-    def part(self, group: int) -> Scale:
-        """Return the factors of a group of rows and of all columns."""
-        return Scale(self.denominator, self.rows[group_slice(group, len(self.rows))].copy(), self.columns)
-
-
-def keep_probabilities(
+def word_occurrences(
     corpus: Corpus, vocabulary: Vocabulary | int, windows: Windows, lines: LineSplit | None = None
-) -> Float64 | None:
-    """Return the probability with which subsampling keeps each word, (V,), or None without subsampling.
-
-    A word that never occurred is treated as one that occurred once.
+) -> Int64 | None:
+    """Return how often each word occurs, (V,); a corpus of ids is read. Return None if the windows do not depend on it.
 
     Raises
     ------
@@ -209,34 +168,18 @@ def keep_probabilities(
                 occurrences += np.bincount(piece + 1, minlength=size + 1)[1:]
     if windows.contexts(len(ordered)) < len(ordered) and np.any(np.diff(ordered) > 0):
         raise ValueError("max_contexts needs a vocabulary in the order of decreasing counts")
-    if windows.sample is None:
+    return occurrences
+
+
+def keep_probabilities(occurrences: Int64 | None, sample: float | None) -> Float64 | None:
+    """Return the probability with which subsampling keeps each word, (V,), or None without subsampling.
+
+    A word that never occurred is treated as one that occurred once.
+    """
+    if occurrences is None or sample is None:
         return None
     share = np.maximum(occurrences, 1) / max(int(occurrences.sum()), 1)
-    return np.minimum(1.0, np.sqrt(windows.sample / share) + windows.sample / share)
-
-
-class CountingProgress:
-    """Reports progress to a function. Each byte or sequence counts twice: once when read and once when counted."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._read, self._counted = 0, 0
-        self._total: int | None = None
-
-    def read(self, done: int, total: int | None) -> None:
-        """Report how much has been read."""
-        self._read, self._total = done, total
-        self._report(self._counted)
-
-    def count(self, share: float) -> None:
-        """Report how much of the current passage is counted; the share 1 ends the passage."""
-        counted = self._counted + int(share * (self._read - self._counted))
-        self._report(counted)
-        if share == 1:
-            self._counted = counted
-
-    def _report(self, counted: int) -> None:
-        self._progress(self._read + counted, None if self._total is None else 2 * self._total)
+    return np.minimum(1.0, np.sqrt(sample / share) + sample / share)
 
 
 class Passage(NamedTuple):
@@ -252,7 +195,7 @@ class Passage(NamedTuple):
 
 
 class Scratch:
-    """The working memory of one call of the kernel, including its result until it is stored; it is reused.
+    """The working memory of one call of the kernel, including its result until it is written; it is reused.
 
     Parameters
     ----------
@@ -296,8 +239,8 @@ class WindowCounter:
         reach = max(self.windows.window)  # the number of ids kept as contexts on either side of the centres
         capacity = min(self.memory_limit // 4 // ID_BYTES, PASSAGE_IDS) + 4 * reach
         memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
-        memory[0] = memory[-1] = -1  # so places in `memory` are those in `ids` plus 1
-        ids, held, first = memory[1:-1], 0, 0
+        memory[0] = memory[-1] = -1
+        ids, held, first = memory[1:-1], 0, 0  # `held` and `first` are positions in `ids`: in `memory`, add 1
         for piece in pieces:
             while held + len(piece) >= capacity:
                 ids[held:] = piece[: capacity - held]
@@ -312,8 +255,8 @@ class WindowCounter:
             memory[held + 1] = -1
             yield Passage(memory[: held + 2], first + 1, held + 1, is_last=True)
 
-    def rows(self, passage: Passage, report: CountingProgress | None = None) -> Generator[RowBatch, None, None]:
-        """Yield the sums of a passage in batches of rows, in the order of groups (`group_places`).
+    def rows(self, passage: Passage, report: Callable[[float], Any] | None = None) -> Generator[RowBatch, None, None]:
+        """Yield the sums of a passage in batches of rows, in the order of groups; report the share that is summed.
 
         Raises
         ------
@@ -343,7 +286,7 @@ class WindowCounter:
         with closing(ordered_map(count, ranges, self.threads)) as batches:
             for number, batch in enumerate(batches, 1):
                 if report is not None:
-                    report.count(number / len(ranges))
+                    report(number / len(ranges))
                 yield batch
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.threads import Pool
-from fastembed.counts.counts import Counts, stored_counts
+from fastembed.counts.counts import Counts, tiled_counts
 from fastembed.counts.folders import Memory
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
@@ -144,19 +144,19 @@ def _all_counts(
 
     Counts of a store go into memory if that keeps the limit. The sum with counts to replay is in memory.
     """
-    stored, replay = stored_counts(counts), None
+    tiled, replay = tiled_counts(counts), None
     if arguments.base is not None and arguments.replay is not None:
         replay = arguments.base.aligned(arguments.replay, counts.vocabulary, name="replay")
     nnz = counts.nnz + (0 if replay is None else replay.nnz)
-    largest = 0 if stored.in_memory or replay is not None else int(stored.entries.max())
+    largest = 0 if tiled.in_memory or replay is not None else int(tiled.entries.max())
     estimate = estimate_of(options, *counts.shape, nnz, subwords, largest_group=largest, memory_limit=run.memory_limit)
     estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident_memory()).in_memory_if_possible()
     estimate.check()
     if replay is not None:
         return grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads), estimate
     if not estimate.counts_in_memory:
-        return stored.buffered(estimate.buffer_memory), estimate
-    return stored if stored.in_memory else stored.copied(Memory()), estimate
+        return tiled.buffered(estimate.buffer_memory), estimate
+    return tiled if tiled.in_memory else tiled.copied(Memory()), estimate
 
 
 def _rates(counts: Counts, arguments: FitArguments, bags: Any, all_counts: GroupedCounts) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from fastembed._base.validation import (
     check_seed,
     unmasked,
 )
-from fastembed.counts.counts import Counts, stored_counts
+from fastembed.counts.counts import Counts, tiled_counts
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.trainer.inputs import Bags, check_bags
 from fastembed.trainer.parameters import Parameters
@@ -145,14 +145,14 @@ def check_counts(
         raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
     if is_sparse:
         counts = grouped(canonical_csr(name, counts), threads)
-    stored: GroupedCounts = stored_counts(counts) if isinstance(counts, Counts) else counts
+    tiled: GroupedCounts = tiled_counts(counts) if isinstance(counts, Counts) else counts
     with np.errstate(over="ignore"):
-        total = stored.totals.rows.sum()
+        total = tiled.totals.rows.sum()
     if np.isinf(total):
         raise ValueError(f"{name} must have a finite sum, but they add up to {total}")
-    if not stored.entries.any():
+    if not tiled.entries.any():
         raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return stored
+    return tiled
 
 
 def check_factors(name: str, factors: ArrayLike, count: int, each: str) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from scipy import sparse
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed.corpus import LineSplit
 from fastembed.counts.buffer import TileBuffer
-from fastembed.counts.counts import stored_counts
+from fastembed.counts.counts import tiled_counts
 from fastembed.counts.folders import LocalFolder
 from fastembed.counts.groups import group_count, plain_order, shard_bounds, split_rows
 from fastembed.counts.store import MANIFEST, grouped
@@ -73,7 +73,7 @@ def windows_counts(**options):
 def test_a_store_is_the_counts(tmp_path, counts, assert_same):
     counts = counts()
     again = saved(counts, tmp_path / "a.counts")
-    groups, memory = stored_counts(again), stored_counts(counts)
+    groups, memory = tiled_counts(again), tiled_counts(counts)
     assert_same(again, counts)
     assert (again.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(counts))
     assert again.total == pytest.approx(counts.total, rel=1e-14)
@@ -113,7 +113,7 @@ def test_the_bytes_of_all_groups_are_those_of_the_twin(shape, density, values):
     groups, twin = grouped(counts), tiles_of(counts, shard_bounds(shape[1]), group_rows=16)
     for group, data in enumerate(twin.groups):
         assert groups.read_tiles(group).tobytes() == data.tobytes()
-    for found, expected in zip(groups.tiles, (twin.entries, twin.filled, twin.kinds), strict=True):
+    for found, expected in zip(groups.sizes, (twin.entries, twin.filled, twin.kinds), strict=True):
         assert_array_equal(found, expected)
     np.testing.assert_allclose(groups.totals.rows, counts.sum(axis=1), rtol=1e-14)
     np.testing.assert_allclose(groups.totals.columns, counts.sum(axis=0), rtol=1e-14)
@@ -124,12 +124,12 @@ def test_the_bytes_of_all_groups_are_those_of_the_twin(shape, density, values):
 
 def test_the_digest_is_that_of_the_shape_the_factors_and_the_tiles():
     counts = windows_counts(window=3, sample=0.01)
-    digest, scale = hashlib.sha256(np.array(counts.shape, "<i8").tobytes()), stored_counts(counts).scale
+    digest, scale = hashlib.sha256(np.array(counts.shape, "<i8").tobytes()), tiled_counts(counts).scale
     for array in (np.array(scale.denominator), scale.rows, scale.columns):
         digest.update(array.astype("<f8").tobytes())
     assert group_count(counts.shape[0]) == len(shard_bounds(counts.shape[1])) - 1 == 1
-    digest.update(hashlib.sha256(stored_counts(counts).read_tiles(0).tobytes()).digest())
-    assert stored_counts(counts).sha256() == digest.hexdigest()
+    digest.update(hashlib.sha256(tiled_counts(counts).read_tiles(0).tobytes()).digest())
+    assert tiled_counts(counts).sha256() == digest.hexdigest()
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -138,7 +138,7 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     saved(Counts.from_scipy(random_counts() * 3), tmp_path / "b")
     file, other = (next((tmp_path / name).glob("group-00002-*")) for name in "ab")
     whole, trainer = file.read_bytes(), Trainer.random(100, 2, output_size=2500, threads=2)
-    offsets = stored_counts(stored).tiles.part(2).offsets().tolist()
+    offsets = tiled_counts(stored).sizes.part(2).offsets().tolist()
     assert len(whole) == offsets[-1]
     for tile, columns in enumerate(("0 to 639", "640 to 1263", "1264 to 1887", "1888 to 2499")):
         for place in (offsets[tile], (offsets[tile] + offsets[tile + 1]) // 2, offsets[tile + 1] - 1):
@@ -235,7 +235,7 @@ def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_st
     with pytest.raises(KeyboardInterrupt):
         other.save(folder)
     opened, expected = Counts.open(folder), new if placed else stored
-    assert stored_counts(opened).sha256() == stored_counts(expected).sha256()
+    assert tiled_counts(opened).sha256() == tiled_counts(expected).sha256()
     assert_same(opened, expected)
     assert len(list(folder.iterdir())) == len(list((tmp_path / "b").iterdir()))
 
@@ -258,7 +258,7 @@ def test_a_store_stays_where_it_is_and_what_a_killed_writer_has_left_is_removed(
 @pytest.mark.usefixtures("small_groups")
 def test_reads_have_ended_when_a_fit_does(tmp_path, monkeypatch):
     """A group that is read for later has been read, and no other is."""
-    counts, reads = stored_counts(saved(Counts.from_scipy(random_counts()), tmp_path / "a")), []
+    counts, reads = tiled_counts(saved(Counts.from_scipy(random_counts()), tmp_path / "a")), []
 
     def slowly(self, name, begin=0, end=None, read=LocalFolder.read):
         reads.append("begun")
@@ -300,7 +300,7 @@ def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(
     whole.save(tmp_path / "a")
     set_constant("fastembed.counts.windows.PASSAGE_IDS", passage_ids)
     stored = Counts.from_corpus(*zipf, **options, memory_limit=1 << 20, threads=threads, store=tmp_path / "b")
-    assert len(stored_counts(stored).entries) > 3
+    assert len(tiled_counts(stored).entries) > 3
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert stored.ledger == whole.ledger
 
@@ -315,7 +315,7 @@ def test_a_limit_alone_counts_into_a_temporary_folder_that_is_removed(zipf, tmp_
         small = Counts.from_corpus(*zipf, directed=True, memory_limit=1 << 20, threads=3)
         assert_same(small, whole)
     assert len(list(tmp_path.iterdir())) == 1
-    assert stored_counts(small).sha256() == stored_counts(whole).sha256()
+    assert tiled_counts(small).sha256() == tiled_counts(whole).sha256()
     small.save(tmp_path / "kept")
     models = [SkipGram(dim=4, epochs=1).fit(counts).vectors.matrix for counts in (whole, small)]
     assert_array_equal(*models)
@@ -387,7 +387,7 @@ def test_tiles_whose_numbers_do_not_fit_together_are_not_followed(part):
     """Also where their bytes are those that were written: they would be places in memory."""
     counts = sparse.csr_array([[1.0, 0, 0, 0, 0, 2, 3], [0, 0, 0, 0, 0, 0, 1]])
     twin, groups = tiles_of(counts, [0, 4, 7]), grouped(counts)
-    tiles, bounds = groups.tiles._replace(**{name: getattr(twin, name) for name in groups.tiles._fields}), [0, 4, 7]
+    tiles, bounds = groups.sizes._replace(**{name: getattr(twin, name) for name in groups.sizes._fields}), [0, 4, 7]
     tiles, data, second = tiles.part(0), twin.groups[0], int(twin.offsets[0, 1])
     check_tiles(data, tiles, digests(data, tiles), np.array(bounds), 2)
     place = {"ends": 3 * 4, "columns": 3 * 4 + 2 * 4, "rows": 3 * 4 + 2 * 4 + 3 * 2}[part]

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import FileCorpus
-from fastembed.counts.counts import stored_counts
+from fastembed.counts.counts import tiled_counts
 from fastembed.counts.folders import UrlFolder
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
@@ -113,7 +113,7 @@ def test_a_store_that_has_a_url_is_that_of_a_folder(url, tmp_path, set_constant)
         found = {file.rpartition("/")[2]: system.cat_file(file) for file in system.ls(f"{path}/{name}", detail=False)}
         assert {key: value for key, value in found.items() if key.endswith(".tiles")} == wanted
     opened = Counts.open(f"{url}/a.counts")
-    assert len({stored_counts(each).sha256() for each in (opened, by_tasks, direct)}) == 1
+    assert len({tiled_counts(each).sha256() for each in (opened, by_tasks, direct)}) == 1
     assert opened.ledger == counts.ledger
     models = [SkipGram(dim=4, epochs=1, threads=1).fit(each) for each in (counts, opened)]
     assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)

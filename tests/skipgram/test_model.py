@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 import fastembed
 from fastembed import SkipGram, Vectors
-from fastembed.counts.counts import stored_counts
+from fastembed.counts.counts import tiled_counts
 from fastembed.formats.tensors import map_tensors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": 1e-2, "epochs": 2}
@@ -89,7 +89,7 @@ def test_the_manifest_says_what_was_trained_on(corpus, tmp_path):
     assert json.loads(metadata["manifest"]) == {
         "fastembed": fastembed.__version__,
         "seed": 5,
-        "counts_sha256": [stored_counts(model.count(corpus)).sha256()],
+        "counts_sha256": [tiled_counts(model.count(corpus)).sha256()],
         "epochs": 2,
         "best_epoch": 2,
         "nll": model.history[-1]["nll"],
