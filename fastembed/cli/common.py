@@ -48,7 +48,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print a message, and exit."""
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        hint = "; files and words come before options" if re.search("are required|lengths value", message) else ""
+        self.exit(2, f"{self.prog}: error: {message}{hint}; see {self.prog} --help\n")
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -212,10 +213,11 @@ def window(text: str) -> int | tuple[int, int]:
 
 
 def size(text: str) -> int:
-    """Read a number of bytes, as 1500000000, 1500M, 1500MB or 1.5g."""
+    """Read a number of bytes, as 1500000000, 1500M, 1500MB, 1.5g or 1.4GiB."""
     digits = text.upper().removesuffix("B")
+    base, digits = 1024 if digits.endswith("I") else 1000, digits.removesuffix("I")
     power = max(" KMGT".find(digits[-1:]), 0)
-    return int(float(digits.rstrip("KMGT")) * 1000**power)
+    return int(float(digits.rstrip("KMGT")) * base**power)
 
 
 # ---------------------------------------------------------------- what is printed

@@ -96,7 +96,7 @@ class Records:
         if form == "files":
             raise TypeError(f"documents in memory are an iterable, got {shown(source)}; FileCorpus reads files")
         if form in ("graph", "other"):
-            raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}")
+            raise TypeError(f"a corpus is a path or documents; Counts.from_graph reads graphs; got {shown(source)}")
         if not isinstance(field, str | None):
             raise TypeError(f"field must be the name of a field, got {field!r}")
         if form == "table":

@@ -415,11 +415,9 @@ class Structure:
         files: list[TextFile] = []
         for path in path_list(paths):
             inside = find_files(path, "pass [text] if it is a text")
-            if self.field is not None and is_folder(path):
-                inside = list(filter(Structure().applies, inside))
-                if not inside:
-                    names = ", ".join(STRUCTURED)
-                    raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
+            if self.field is not None and is_folder(path) and not (inside := [*filter(Structure().applies, inside)]):
+                names = ", ".join(STRUCTURED)
+                raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
             files += inside
         for file in files:
             if suffix_of(file.name) == ".tiles":

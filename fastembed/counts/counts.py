@@ -647,11 +647,11 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
 def _check_pairs(ledger: Ledger, nnz: int) -> None:
     """Raise ValueError if a corpus has no token of the vocabulary, gives no pair, or leaves a side of a split empty."""
     if ledger.dropped["outside the vocabulary"] == ledger.tokens_read:
-        raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
+        raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}; grow_vocabulary adds words")
     if not ledger.tokens_used:
         raise ValueError(f"too few lines to hold some out: {ledger.summary()}; add some, or raise validation_fraction")
     if not nnz:
-        unspaced = ledger.unit == "line" and ledger.tokens_read <= ledger.lines
-        hint = "; Reading(words=True) or a tokenizer splits text without spaces" * unspaced
-        pair = f"a pair is two tokens of one {ledger.unit} or list{hint}"
+        pair = f"a pair is two tokens of one {ledger.unit} or list, as in [['to', 'be']]"
+        if ledger.unit == "line" and ledger.tokens_read <= ledger.lines:
+            pair += "; Reading(words=True) or a tokenizer splits text without spaces"
         raise ValueError(f"the corpus gives no pair: {ledger.summary()}; {pair}")

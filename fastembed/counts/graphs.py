@@ -20,7 +20,7 @@ import re
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,7 +130,8 @@ def _of_pairs(pairs: list[Any], weights: object) -> Edges:
     sources, targets, *weight_columns = zip(*pairs, strict=True)
     ids: dict[Hashable, int] = {}
     ends = name_ids("sources", sources, ids), name_ids("targets", targets, ids)
-    amounts = unmasked("weights", weight_columns[0]) if weight_columns and weights else np.ones(len(pairs))
+    values = [x.get("weight", 1) if isinstance(x, dict) else x for x in chain(*weight_columns)]  # a dict of networkx
+    amounts = unmasked("weights", values) if values and weights else np.ones(len(pairs))
     return Edges(*ends, amounts, list(ids))
 
 

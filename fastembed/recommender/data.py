@@ -224,10 +224,9 @@ def read_interactions(
         data = Interactions(matrix, Names("user", users), Names("item", items))
     elif form in ("files", "items"):
         data = _from_baskets(FileCorpus(files, header=header) if files else source, default_weight("baskets"))
-        with_commas = [name for name in data.items.names if files and "," in name]
-        if 2 * len(with_commas) > len(data.items):
-            what = f"items in a file have spaces between them, got {shown(with_commas[0])}"
-            raise ValueError(f"{what}: for commas, name it .csv, with header=False or --no-header")
+        joined = [name for name in data.items.names if files and "," in name]
+        if 2 * len(joined) > len(data.items):
+            raise ValueError(f"got the item {shown(joined[0])}; commas need a .csv and header=False or --no-header")
     else:
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
     return _in_order(data)

@@ -529,7 +529,8 @@ class Vectors:
         ``.glove``            ``glove``           text of GloVe, without the first line "V D", float32
         ===================== =================== =================================================================
 
-        ``.gz`` may follow any suffix but ``.safetensors``. Only safetensors files hold tokens with white space.
+        ``.gz`` may follow any suffix but ``.safetensors``. Only safetensors files hold tokens with white space, and
+        character n-grams: from files of other formats unseen words have no vectors.
 
         Parameters
         ----------

@@ -71,10 +71,11 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("xyzzy", "there is no command 'xyzzy'; see fastembed --help"),
         ("train f --epoch 3", "--epoch"),
         ("train f --dim 1.5", "--dim: invalid int value: '1.5'; see fastembed train --help"),
-        ("train f --subwords 6", "--subwords: invalid no or lengths value: '6'"),
+        ("train --subwords f", "--subwords: invalid no or lengths value: 'f'; files and words come before options"),
         ("train f --max-contexts all", "--max-contexts: invalid auto or none or int value: 'all'"),
         ("train f --digits all", "--digits: invalid choice: 'all'"),
         ("count f --window 3,x", "--window: invalid window value: '3,x'"),
+        ("plot --words a b file", "arguments are required: VECTORS; files and words come before options"),
         ("count f --memory-limit 9X", "--memory-limit: invalid size value: '9X'"),
         ("train", "FILE"),
         ("train f --counts c", "--counts"),
@@ -190,5 +191,12 @@ def test_json_has_the_keys_that_the_help_names(document, command, case):
 
 def test_sizes_may_be_written_with_the_letters_of_bytes():
     parser = cli.build_parser("count")
-    for text, size in {"1500000000": 1500000000, "1500m": 1500000000, "1.5GB": 1500000000, "2K": 2000}.items():
+    for text, size in {
+        "1500000000": 1500000000,
+        "1500m": 1500000000,
+        "1.5GB": 1500000000,
+        "2K": 2000,
+        "3MiB": 3 << 20,
+        "1ki": 1024,
+    }.items():
         assert parser.parse_args(["count", "f", "--memory-limit", text]).memory_limit == size

@@ -168,6 +168,8 @@ def test_a_list_has_pairs_or_triples_with_weights():
         assert_edges(Counts.from_graph(edges, window=1), UNDIRECTED)
         assert_edges(Counts.from_graph(edges, window=1, directed=True), DIRECTED)
     assert_edges(Counts.from_graph([edge[:2] for edge in EDGES], window=1), dict.fromkeys(UNDIRECTED, 1))
+    facts = [(source, target, {"weight": weight} if weight != 1 else {}) for source, target, weight in EDGES]
+    assert_edges(Counts.from_graph(facts, window=1), UNDIRECTED)
     with pytest.raises(ValueError, match=r"pairs .*got lengths {1, 2}"):
         Counts.from_graph([("a", "b"), ("b",)])
     with pytest.raises(ValueError, match="nan"):

@@ -123,7 +123,9 @@ def test_a_field_holds_the_texts_in_every_call_and_counts_have_none():
     model.partial_fit(records, field="text")
     assert_array_equal(model.transform(records, field="text"), plain.transform(texts))
     for call in (model.fit, model.partial_fit, model.perplexity):
-        with pytest.raises(TypeError, match=r"^a corpus is a path or an iterable of documents, got Counts"):
+        with pytest.raises(
+            TypeError, match=r"^a corpus is a path or documents; Counts.from_graph reads graphs; got <Counts"
+        ):
             call(counts, field="text")
 
 
