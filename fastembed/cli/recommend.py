@@ -34,8 +34,8 @@ def add_train_recommender(commands: common.Commands) -> None:
     example = "likes.csv --user who --item film"
     command = common.add_command(commands, "train-recommender", train_recommender, example=example)
     common.add_output(command, "recommender.safetensors")
-    text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
-    text += ".jsonl, .parquet with --user and --item"
+    text = "files with a basket per line, its items between spaces, or commas in .csv with --no-header; or with a user "
+    text += "and an item per row: .csv, .tsv, .jsonl, .parquet with --user and --item"
     command.add_argument("files", nargs="+", metavar="FILE", help=text)
     add_fields(command)
     common.add_no_header(command)

@@ -67,7 +67,7 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     if type(source).__name__ == "LazyFrame":  # of Polars
         raise TypeError("a LazyFrame has no rows yet: pass its DataFrame, frame.collect()")
     if column_names(source) is not None:
-        return "table"
+        return "other" if hasattr(source, "isdisjoint") else "table"  # edges of networkx are a set
     if hasattr(source, "adj") and hasattr(source, "is_directed"):
         return "graph"
     return "items" if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray) else "other"

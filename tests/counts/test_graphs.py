@@ -147,6 +147,14 @@ def matrix_graph(edges):
     return sparse.csc_array(matrix)
 
 
+def test_edges_of_networkx_are_no_table():
+    edges = networkx_graph("Graph").edges
+    with pytest.raises(TypeError, match=r"graph must be a graph of networkx, .* a list of pairs, .* got .*EdgeView"):
+        Counts.from_graph(edges)
+    with pytest.raises(TypeError, match=r"Counts\.from_graph reads graphs; got EdgeView"):
+        SkipGram().fit(edges)
+
+
 @pytest.mark.parametrize("kind", ["Graph", "DiGraph", "MultiGraph", "MultiDiGraph"])
 def test_networkx_graphs_say_what_their_edges_are(kind):
     graph = networkx_graph(kind)
