@@ -18,15 +18,8 @@ from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, line_selector
 from fastembed.corpus.reading import Reading, token_bytes
-from fastembed.corpus.tokens import (
-    check_executor,
-    check_named,
-    check_token_list,
-    count_tokens,
-    count_tokens_by,
-    rank_tokens,
-    with_hints,
-)
+from fastembed.corpus.tasks import count_tokens_by
+from fastembed.corpus.tokens import check_named, check_token_list, count_tokens, rank_tokens, with_hints
 
 __all__ = ["Vocabulary"]
 
@@ -40,7 +33,7 @@ def __dir__() -> list[str]:
 
 
 class Vocabulary:
-    """The different tokens of a text: each has an id, which is its place, and a count.
+    """The different tokens of a text: each has an id, which is its index, and a count.
 
     ``vocabulary["the"]`` is the id of a token, ``vocabulary.tokens[0]`` the token of an id. An integer is the token of
     its digits: ``vocabulary[33]`` is the id of "33".
@@ -160,12 +153,11 @@ class Vocabulary:
             chunks = with_hints(reader.chunks(ledger, progress), reader.reading)
             tables = count_tokens(chunks, reader.reading, ledger, pool)
         else:
-            check_executor(executor)
             tables = count_tokens_by(executor, reader, ledger, progress)
         different = sum(map(len, tables))
         if not different:
             raise empty(reader, ledger)
-        check_named(chosen, tables, reader.known_reading)
+        check_named(chosen, tables, reader.stated_reading)
         if chosen:
             tokens, counts, _ = rank_tokens(tables, 1, pool)
             tokens, counts = _by_lists(tokens, counts, chosen, ledger)
@@ -184,7 +176,7 @@ class Vocabulary:
             f"over max_size={max_size}": frequent - ledger.tokens_used,
         }
         words = cls(tokens, counts, ledger)
-        words.reading = reader.known_reading
+        words.reading = reader.stated_reading
         return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:

@@ -60,11 +60,11 @@ class TextChunk:
     line : int
         The number, from 1, of the line in which the chunk begins.
     offset, size : int
-        The place of the chunk in the decompressed text, and its number of bytes there.
+        The offset of the chunk in the decompressed text, and its number of bytes there.
     inside : bool
-        Whether the chunk continues a sequence that is not empty: more than white space stands before the chunk.
+        Whether the chunk begins inside a sequence, behind more than white space of it.
     last : bool
-        Whether the file is known to end here. The last chunk of a file may have False.
+        Whether the reader saw the file end before it made the chunk. So the last chunk of a file may have False.
     """
 
     text: bytes
@@ -96,15 +96,15 @@ def cut_for(unit: str, *, words: bool = False) -> Cut:
 
     def cut(text: bytes) -> tuple[int, bool]:
         if unit == "line":
-            place = text.rfind(b"\n") + 1
+            offset = text.rfind(b"\n") + 1
         else:
-            place = 0 if unit == "document" else _last_end(_PARAGRAPH_END, text)
-        if place:
-            return place, True
+            offset = 0 if unit == "document" else _last_end(_PARAGRAPH_END, text)
+        if offset:
+            return offset, True
         if unit == "line":
-            place = max(map(text.rfind, LINE_SPACES)) + 1
-            if place or not words:
-                return place, False
+            offset = max(map(text.rfind, LINE_SPACES)) + 1
+            if offset or not words:
+                return offset, False
         return _last_end(within, text), False
 
     return cut
@@ -154,7 +154,7 @@ def read_chunks(
             last = not data
             if data:
                 cut, ended = cut_text(data)
-                # A short read ends the file: it is cut only at the end of a sequence
+                # A read shorter than CHUNK_BYTES is the last one: inside a sequence it is not cut
                 if not cut or (not ended and len(data) < CHUNK_BYTES):
                     kept.append(data)
                     if sum(map(len, kept)) > LONGEST_TOKEN:
@@ -260,7 +260,7 @@ class PlainChunk:
     ----------
     file : PlainFile
     offset, size : int
-        Its place in the file, and its number of bytes.
+        Its offset in the file, and its number of bytes.
     inside : bool
         As in a `TextChunk`.
     """
@@ -292,8 +292,8 @@ class PlainChunk:
     @property
     def line(self) -> int:
         """The number, from 1, of the line in which the chunk begins. This reads the file up to the chunk."""
-        places = range(0, self.offset, CHUNK_BYTES)
-        return 1 + sum(self.file.read(at, min(CHUNK_BYTES, self.offset - at)).count(b"\n") for at in places)
+        offsets = range(0, self.offset, CHUNK_BYTES)
+        return 1 + sum(self.file.read(at, min(CHUNK_BYTES, self.offset - at)).count(b"\n") for at in offsets)
 
 
 class PlainFile:
@@ -371,13 +371,13 @@ def plain_chunks(
 
 
 def _last_cut(file: PlainFile, low: int, high: int, cut_text: Cut) -> tuple[int, bool]:
-    """Return the last cut between two places, `low` if there is none, and whether a sequence ends there."""
+    """Return the last cut between two offsets, `low` if there is none, and whether a sequence ends there."""
     tail = max(high - TAIL_BYTES, low)
-    place, ended = cut_text(file.read(tail, high - tail))
+    cut, ended = cut_text(file.read(tail, high - tail))
     if ended:
-        return tail + place, True
-    place, ended = cut_text(file.read(low, high - low))
-    return low + place, ended
+        return tail + cut, True
+    cut, ended = cut_text(file.read(low, high - low))
+    return low + cut, ended
 
 
 def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:

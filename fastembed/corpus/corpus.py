@@ -95,7 +95,7 @@ def as_corpus(
     if check_names:
         check_texts(source)
     corpus = DocumentCorpus(cast("Any", source), reading=reading, field=cast("Any", field))
-    corpus.known_reading = reading
+    corpus.stated_reading = reading
     return corpus
 
 
@@ -154,7 +154,7 @@ class FileCorpus:
         self._structure = Structure(field, header, skip_bad)
         self._files = self._structure.find(paths)
         self.names = [file.name for file in self._files]
-        self.known_reading: Reading | None = self.reading  # vocabularies and models keep it
+        self.stated_reading: Reading | None = self.reading  # vocabularies and models keep it
 
     def __iter__(self) -> Iterator[list[str]]:
         """Yield the tokens of each sequence, as gensim's models take them."""
@@ -277,7 +277,7 @@ class DocumentCorpus:
         skip_bad: bool = False,
     ) -> None:
         self.reading = checked_reading(reading)
-        self.known_reading: Reading | None = self.reading  # vocabularies and models keep it
+        self.stated_reading: Reading | None = self.reading  # vocabularies and models keep it
         self._records = Records(documents, field)
         self._skip_bad = check_flag("skip_bad", skip_bad)
 
@@ -418,9 +418,10 @@ def map_text(
     has_token = False  # whether the sequence that the next chunk continues has a token
     with closing(ordered_map(partial(_mapped_chunk, reading, function), chunks, threads)) as mapped:
         for chunk in mapped:
-            first_is_empty = chunk.inside and chunk.lines > 0 and not (has_token or chunk.first_has_token)
+            # The sequence that the chunk continues ends in it, and has no token
+            ends_empty = chunk.inside and chunk.lines > 0 and not (has_token or chunk.first_has_token)
             ledger.replaced += chunk.replaced
-            record_lines(ledger, chunk.tokens, chunk.lines, chunk.empty_lines + first_is_empty)
+            record_lines(ledger, chunk.tokens, chunk.lines, chunk.empty_lines + ends_empty)
             has_token = chunk.last_has_token or (has_token and not chunk.lines)
             yield chunk.result
 

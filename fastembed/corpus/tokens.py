@@ -1,6 +1,6 @@
 """How often each token of a corpus occurs, counted and ranked by threads; lists of tokens; hints.
 
-Tokens can also be numbered while the text is read once, or counted by the tasks of an executor.
+Tokens can also be numbered while the text is read once, or counted by the tasks of an executor (`tasks.py`).
 
 Each thread fills a table. The hashes of the tokens divide a table into buckets. One thread merges the same bucket of
 all tables into one table. Threads sort the tokens, and merge the sorted runs. The order of the tokens is unique, so the
@@ -10,34 +10,25 @@ result does not depend on which thread counted which text.
 from __future__ import annotations
 
 import os
-import secrets
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import closing, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import Pool, Supply, ordered_results
+from fastembed._base.threads import Pool, Supply
 from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, Progress, disk_size, map_text
+from fastembed.corpus.corpus import Chunk, map_text
 from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens, token_from_bytes
 
-TASK_BYTES = 1 << 26  # approximate number of bytes that a task of an executor reads
-
-T = TypeVar("T")
-R = TypeVar("R")
 Int32 = npt.NDArray[np.int32]
 
 BUCKETS = 64  # of a table: a power of two
@@ -45,7 +36,7 @@ BUCKETS = 64  # of a table: a power of two
 
 @dataclass(frozen=True)
 class NumberedCorpus:
-    """A corpus as the numbers of its tokens. The number of a token is its place in the table of its chunk of text.
+    """A corpus as the numbers of its tokens. The number of a token is its index in the table of its chunk of text.
 
     Attributes
     ----------
@@ -65,15 +56,15 @@ class NumberedCorpus:
         return _merged_tables(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
-        """Return the place of each token in a list, or -2; -1 stands first and behind each sequence."""
+        """Return the index of each token in a list, or -2; -1 stands first and behind each sequence."""
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
-        places = {table: _renumbering(table, known) for table in self.tables}
+        new_numbers = {table: _renumbering(table, known) for table in self.tables}
         ids: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
 
         def rename(k: int) -> None:
             table, numbers = self.pieces[k]
-            ids[k] = places[table][numbers]
+            ids[k] = new_numbers[table][numbers]
 
         pool.run(rename, len(ids))
         return np.concatenate([np.full(1, -1, np.int32), *ids])
@@ -85,11 +76,11 @@ def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
     ids = np.empty(len(text), np.int32)
     ids = ids[: known.encode(text, False, ids)[0]]
     ends = np.flatnonzero(ids < 0)
-    places = np.full(len(table) + 1, -2, np.int32)
-    known_words = np.diff(ends, prepend=-1) > 1
-    places[:-1][known_words] = ids[ends[known_words] - 1]
-    places[-1] = -1
-    return places
+    new_numbers = np.full(len(table) + 1, -2, np.int32)
+    is_known = np.diff(ends, prepend=-1) > 1  # each line has one token: of a token that `known` lacks, the end alone
+    new_numbers[:-1][is_known] = ids[ends[is_known] - 1]
+    new_numbers[-1] = -1
+    return new_numbers
 
 
 def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
@@ -142,27 +133,6 @@ def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool
     return _merged_tables(spare.all(), pool)
 
 
-def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress: Progress | None) -> list[TokenTable]:
-    """Return tables of the tokens of a corpus, as `count_tokens` does. Tasks of an executor count its parts."""
-    parts, table = corpus_parts(corpus), TokenTable()
-    total = Ledger()
-    with closing(map_tasks(executor, _part_counts, parts)) as results:
-        for tokens, counts, part_ledger in reported(parts, results, progress):
-            for token, count in zip(tokens.split(), counts.tolist(), strict=True):
-                table.insert(token, count)
-            total += part_ledger
-    vars(ledger).update(vars(total))
-    return [table]
-
-
-def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
-    """Return the tokens of a part, joined by spaces, their counts, and the ledger."""
-    ledger = Ledger()
-    tables = [table.frequent(1) for table in count_tokens(part.chunks(ledger), part.reading, ledger, Pool(1))]
-    tokens = b" ".join(token for column, _ in tables for token in column)
-    return tokens, np.array([count for _, column in tables for count in column], np.int64), ledger
-
-
 def rank_tokens(
     tables: list[TokenTable], least: int, pool: Pool, most: int | None = None
 ) -> tuple[list[str], npt.NDArray[np.int64], int]:
@@ -210,69 +180,6 @@ def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
 
     pool.run(merge, BUCKETS)
     return buckets
-
-
-# ---------------------------------------------------------------- tasks of an executor
-
-MOST_TASKS = 1 << 12  # largest number of tasks for a corpus: larger corpora have larger parts
-AHEAD = 1 << 10  # tasks that an executor gets before the first one has ended
-
-
-def check_executor(executor: Any) -> None:
-    """Raise TypeError unless it is an executor."""
-    if not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor must be one of concurrent.futures, or client.get_executor(), got {shown(executor)}")
-
-
-def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
-    """Return the parts of a corpus of files, one for each task. The parts depend on the size alone.
-
-    Raises
-    ------
-    TypeError
-        If the corpus is in memory.
-    """
-    if not isinstance(corpus, FileCorpus):
-        raise TypeError("an executor counts files, but this corpus is in memory: pass paths")
-    return corpus.parts(max(TASK_BYTES, disk_size(corpus) // MOST_TASKS))
-
-
-def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
-    """Yield ``function(task)`` for each task, in their order, computed by an executor.
-
-    A random name makes each call new for executors that keep the results of equal calls.
-    """
-    call = partial(_call, function, secrets.token_hex(8))
-    return ordered_results(lambda task: TaskCall(executor.submit(call, task)), tasks, AHEAD, nullcontext())
-
-
-class TaskCall:
-    """A call that an executor makes, with the methods `result` and `cancel` of a `Call`."""
-
-    def __init__(self, future: Future[Any]) -> None:
-        self._future, self.cancel = future, future.cancel
-        self._ended: SimpleQueue[object] = SimpleQueue()  # a Ctrl-C in its `get` leaves no lock locked
-        future.add_done_callback(self._ended.put)
-
-    def result(self) -> Any:
-        """Return the result of the call once it has ended, or raise its error."""
-        self._ended.get()
-        return self._future.result()
-
-
-def _call(function: Callable[[T], R], name: str, task: T) -> R:
-    return function(task)
-
-
-def reported(parts: list[FileCorpus], results: Iterable[R], progress: Progress | None, times: int = 1) -> Iterable[R]:
-    """Yield the results of parts, and report the bytes of the parts that have ended, multiplied by `times`."""
-    sizes = list(map(disk_size, parts))
-    done = 0
-    for size, result in zip(sizes, results, strict=True):
-        done += size
-        if progress:
-            progress(times * done, times * sum(sizes))
-        yield result
 
 
 # ---------------------------------------------------------------- lists of tokens

@@ -26,7 +26,7 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
+from fastembed.corpus.tasks import check_executor, corpus_parts, map_tasks, reported
 from fastembed.counts.folders import Folder
 from fastembed.counts.groups import ENTRY_BYTES, RowBatch, check_exact, group_count, shard_bounds
 from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, write_rows, write_tiles

@@ -131,13 +131,13 @@ def _vocabulary(
     """Return the words to count, in which windows or baskets, and the ledger of the text if it has been read."""
     base = arguments.base
     if base is None:
-        vocabulary = options.vocabulary(corpus, options.max_size, progress)
+        vocabulary = vocabulary_of(corpus, options, progress, max_size=options.max_size)
         return vocabulary, options.pairing(len(vocabulary)), vocabulary.ledger
     base.check_same_windows(options)
     vocabulary, pairing, ledger = base.vocabulary, base.pairing(), None
     if arguments.grow:
         with suppress(NoTokenError):  # a text without words adds none
-            words = options.vocabulary(corpus, None, progress)
+            words = vocabulary_of(corpus, options, progress)
             vocabulary, ledger = vocabulary.grown(words, options.max_size), words.ledger
     return vocabulary, pairing, ledger
 
@@ -172,6 +172,12 @@ def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None
         dropped = words.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
         ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
     return ledger
+
+
+def vocabulary_of(corpus: Corpus, options: SkipGramOptions, progress: FitProgress | None, **how: Any) -> Vocabulary:
+    """Return the vocabulary of a corpus; `how` is passed to `Vocabulary.from_corpus`."""
+    how |= {name: getattr(options, name) for name in ("min_count", "drop", "keep_only", "threads")}
+    return Vocabulary.from_corpus(corpus, progress=None if progress is None else progress.reading, **how)
 
 
 def count_text(

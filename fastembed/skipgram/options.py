@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -12,13 +11,11 @@ import numpy as np
 
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
-from fastembed.corpus.corpus import Source
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import check_ngram_lengths
 from fastembed.trainer.progress import FitProgress as FitProgress
-from fastembed.vocabulary import Vocabulary
 
 # "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
@@ -92,7 +89,7 @@ class SkipGramOptions(SkipGramParameters):
             "threads": None if self.threads is None else check_threads(self.threads),
             "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
         }
-        for name in ("drop", "keep_only"):  # the name of a list stays
+        for name in ("drop", "keep_only"):  # "english" stays a name: it is shorter to show and to save
             tokens = getattr(self, name)
             if tokens is not None:
                 listed = check_token_list(name, tokens)
@@ -121,14 +118,6 @@ class SkipGramOptions(SkipGramParameters):
         if isinstance(self.max_contexts, str):
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return min(size, self.max_contexts)
-
-    def vocabulary(
-        self, text: Source, max_size: int | None, report: FitProgress | None, executor: Executor | None = None
-    ) -> Vocabulary:
-        """Return the vocabulary of a text, of at most `max_size` words."""
-        how = {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
-        progress = None if report is None else report.reading
-        return Vocabulary.from_corpus(text, max_size=max_size, progress=progress, executor=executor, **how)
 
     def dropping(self) -> Callable[[str], bool]:
         """Return a function that tells whether `drop` lists a token or `keep_only` does not."""

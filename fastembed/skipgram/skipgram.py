@@ -22,7 +22,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.data import FitArguments, corpus_for, count_text
+from fastembed.skipgram.data import FitArguments, corpus_for, count_text, vocabulary_of
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
@@ -294,7 +294,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
             how["executor"] = executor
         with reporting(progress) as report:
             text = corpus_for(corpus, field, options)
-            words = options.vocabulary(text, options.max_size, report, executor)
+            words = vocabulary_of(text, options, report, max_size=options.max_size, executor=executor)
             counts = count_text(text, words, options.pairing(len(words)), options, report, **how)
         check_reread(words.ledger, counts.ledger)
         return counts

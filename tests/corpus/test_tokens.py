@@ -10,15 +10,8 @@ from fastembed import Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Reading
 from fastembed.corpus.corpus import as_corpus
-from fastembed.corpus.tokens import (
-    ENGLISH,
-    check_token_list,
-    count_tokens,
-    map_tasks,
-    number_tokens,
-    rank_tokens,
-    read_token_list,
-)
+from fastembed.corpus.tasks import map_tasks
+from fastembed.corpus.tokens import ENGLISH, check_token_list, count_tokens, number_tokens, rank_tokens, read_token_list
 from fastembed.vocabulary import encode_corpus
 
 LINES = ["the cat sat on the mat", "", "the dog", "a  cat\té", "sat"] * 3
@@ -66,7 +59,7 @@ def texts(tmp_path):
 
 
 def test_an_executor_counts_what_one_thread_counts(texts, set_constant):
-    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 12)
+    set_constant("fastembed.corpus.tasks.TASK_BYTES", 1 << 12)
     set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     for reading, one in ({}, "é1"), ({"token_pattern": "[0-9]+"}, "1"):
         corpus = FileCorpus(texts, reading=Reading(**reading))

@@ -41,7 +41,7 @@ def vocabulary(texts):
 @pytest.fixture
 def small_passages(set_constant):
     """Several groups of rows and, in this process, several parts."""
-    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 14)
+    set_constant("fastembed.corpus.tasks.TASK_BYTES", 1 << 14)
     set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     set_constant("fastembed.counts.groups.GROUP_ROWS", 300)
 

@@ -94,7 +94,7 @@ def test_text_that_has_a_url_is_read_as_a_file_is(url, tmp_path, set_constant):
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_store_that_has_a_url_is_that_of_a_folder(url, tmp_path, set_constant):
-    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 13)
+    set_constant("fastembed.corpus.tasks.TASK_BYTES", 1 << 13)
     set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     put(f"{url}/text", TEXT)
     (tmp_path / "text").write_bytes(TEXT)
