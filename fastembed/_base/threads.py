@@ -99,6 +99,16 @@ class Call(Generic[R]):
         self._outcome: tuple[R | None, BaseException | None] | None = None
         self._cancelled = False
 
+    def start(self) -> Self:
+        """Let an idle thread make the call, or a new thread if none is idle: no call waits for another call."""
+        try:
+            calls = _idle.value.pop()
+        except IndexError:
+            calls = SimpleQueue()
+            start_new_thread(_work, (calls,))
+        calls.put(self)
+        return self
+
     def run(self) -> None:
         """Make the call, unless it is cancelled."""
         try:
@@ -131,17 +141,6 @@ class Call(Generic[R]):
 
 
 _idle: PerProcess[list[SimpleQueue[Call[Any]]]] = PerProcess(list)  # the queue of each idle thread
-
-
-def started(call: Call[R]) -> Call[R]:
-    """Start a call on an idle thread, or on a new thread if none is idle: no call waits for another call."""
-    try:
-        calls = _idle.value.pop()
-    except IndexError:
-        calls = SimpleQueue()
-        start_new_thread(_work, (calls,))
-    calls.put(call)
-    return call
 
 
 def _work(calls: SimpleQueue[Call[Any]]) -> None:
@@ -183,7 +182,7 @@ def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object
 
     try:
         for number in range(1, helpers + 1):
-            calls.append(started(Call(work, number)))
+            calls.append(Call(work, number).start())
         yield
         finish()
     except BaseException:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import Int64
-from fastembed._base.threads import Call, started
+from fastembed._base.threads import Call
 from fastembed.counts.groups import DRAWN_GROUPS, Draw
 from fastembed.counts.store import GroupedCounts
 from fastembed.counts.tiles import Bytes
@@ -92,15 +92,14 @@ class TileBuffer:
         first_row, last_row = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
         first, last = np.searchsorted(row_ends, [first_row, last_row], side="right")  # draws of the two blocks
         needed = [group for draw in order[first : last + 1] for group in draw.groups]
-        # If both blocks are of one draw, the next draw is read meanwhile
-        furthest = last if last > first else first + 1
-        wanted = [group for draw in order[first : furthest + 1] for group in draw.groups]
+        # While both blocks are of one draw, the groups of the next draw are read
+        wanted = [group for draw in order[first : max(last, first + 1) + 1] for group in draw.groups]
         for group in self._tiles.keys() - self._kept.union(wanted):
             self.bases[group] = 0
             del self._tiles[group]
         for group in wanted:
             if group not in self._tiles and group not in calls:
-                calls[group] = started(Call(self._counts.read_tiles, group))
+                calls[group] = Call(self._counts.read_tiles, group).start()
         for group in needed:
             if group in calls:
                 self._hold(group, calls.pop(group).result())

@@ -110,7 +110,7 @@ def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
 
 
 class Draw(NamedTuple):
-    """A few groups, and the order in which an epoch visits their rows before it takes other groups."""
+    """Groups that an epoch draws together, and the order of their rows; the rows of the next draw follow."""
 
     groups: tuple[int, ...]
     rows: NDArray[np.intp]

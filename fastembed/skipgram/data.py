@@ -149,7 +149,7 @@ def _memory_for_counts(
     size, base, memory_limit = len(vocabulary), arguments.base, run.memory_limit
     subwords = None if base is None else base.subwords
     estimate = estimate_of(options, size, pairing.columns(size), 0, subwords, memory_limit=memory_limit)
-    if base is None:  # as many counts as a text of independent words has at least
+    if base is None:  # whose counts have no number yet: assume the fewest that the text can be expected to have
         estimate = with_fewest_counts(estimate, vocabulary.counts, pairing)
     estimate.in_memory_if_possible().check()
     writing_memory = WRITTEN_BYTES * estimate.largest_group
@@ -163,14 +163,14 @@ def corpus_for(
     return as_corpus(text, options.reading if model is None else model.reading_of(text, options.reading), field)
 
 
-def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:
+def joined_ledger(words: Ledger | None, pairs: Ledger | None) -> Ledger | None:
     """Return the ledger of a vocabulary, with the unit and the held-out tokens of the ledger of the counts."""
-    if words is None or counted is None:
-        return words or counted
-    ledger = replace(words, unit=counted.unit)
-    if HELD_OUT in counted.dropped:
-        dropped = words.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
-        ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
+    if words is None or pairs is None:
+        return words or pairs
+    ledger = replace(words, unit=pairs.unit)
+    if HELD_OUT in pairs.dropped:
+        dropped = words.dropped | {HELD_OUT: pairs.dropped[HELD_OUT]}
+        ledger = replace(ledger, tokens_used=pairs.tokens_used, dropped=dropped)
     return ledger
 
 

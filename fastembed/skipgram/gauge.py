@@ -64,8 +64,8 @@ def apply_gauge(
     -----
     Without bags, rows without counts become zero, the mean.
     """
-    vectors, counted = embedding if bags is None else bags @ embedding, totals.rows > 0
-    mean, covariance = _moments(vectors, counted / np.count_nonzero(counted), pool)
+    vectors, has_counts = embedding if bags is None else bags @ embedding, totals.rows > 0
+    mean, covariance = _moments(vectors, has_counts / np.count_nonzero(has_counts), pool)
     _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
     pairs: Any = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
     change, inverse = _shrinkage(covariance, information, pairs)

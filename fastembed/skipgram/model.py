@@ -34,7 +34,7 @@ PAIRS = ("window", "subwords")  # settings that may be pairs, which are lists in
 class FittedModel:
     """The result of training, which a `SkipGram` exposes and its file stores. `SkipGram` documents each attribute.
 
-    With `subwords`, `features` is the trainer of the rows of n-grams and words, which further training continues, and
+    With `subwords`, `feature_trainer` is that of the rows of n-grams and words, which further training continues, and
     `trainer` holds the vectors composed from them.
     """
 
@@ -50,7 +50,7 @@ class FittedModel:
     counts_sha256: list[str]
     baskets: str | None = None
     subwords: Subwords | None = None
-    features: Trainer | None = None
+    feature_trainer: Trainer | None = None
 
     @property
     def directed(self) -> bool:
@@ -60,9 +60,9 @@ class FittedModel:
     @property
     def composer(self) -> NgramDictionary | None:
         """The composer of vectors for words that are not in the vocabulary."""
-        if self.subwords is None or self.features is None:
+        if self.subwords is None or self.feature_trainer is None:
             return None
-        return self.subwords.composer(self.features.embedding, self.centre)
+        return self.subwords.composer(self.feature_trainer.embedding, self.centre)
 
     @property
     def best_epoch(self) -> int:
@@ -236,9 +236,9 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel
         settings |= {"reading": _reading(settings.get("reading"))}
         settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
         vocabulary.appended = state["vocabulary.appended"]
-        subwords, features, composer = _features(tensors, vocabulary.tokens, threads)
+        subwords, feature_trainer, composer = _read_features(tensors, vocabulary.tokens, threads)
         trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
-        if features is None:
+        if feature_trainer is None:
             restore_squares(trainer, tensors)
         return FittedModel(
             options=SkipGramOptions(**settings),
@@ -253,7 +253,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel
             counts_sha256=manifest["counts_sha256"],
             baskets=state["baskets_"],
             subwords=subwords,
-            features=features,
+            feature_trainer=feature_trainer,
         )
 
 
@@ -277,27 +277,27 @@ def _reading(record: Any) -> Reading | None:
 
 def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
     """Return the tensors of a model with subwords: n-grams, their rows, and the state to continue training."""
-    if model.subwords is None or model.features is None:
+    if model.subwords is None or model.feature_trainer is None:
         return {}
-    features = trainer_tensors(model.features)
-    rows, bias = features["matrix"], features["bias"]
+    tensors = trainer_tensors(model.feature_trainer)
+    rows, bias = tensors["matrix"], tensors["bias"]
     return {
         **model.subwords.composer(rows, model.centre).tensors(),
         "own.matrix": rows[len(model.subwords.ngrams) :],
         "features.bias": bias,
-        **{name: features[name] for name in SQUARES},
+        **{name: tensors[name] for name in SQUARES},
     }
 
 
-def _features(
+def _read_features(
     tensors: Mapping[str, NDArray[Any]], words: Sequence[str], threads: int | None
 ) -> tuple[Subwords | None, Trainer | None, Composer | None]:
-    """Return features, trainer and composer from the tensors of :func:`_feature_tensors`, or None three times."""
+    """Return subwords, their trainer and composer from the tensors of :func:`_feature_tensors`, or None three times."""
     if "own.matrix" not in tensors:
         return None, None, None
     composer = NgramDictionary.from_tensors(tensors)
     subwords = Subwords.restored(composer, words)
     rows = np.concatenate([composer.rows, tensors["own.matrix"]])
-    features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
-    restore_squares(features, tensors)
-    return subwords, features, composer
+    feature_trainer = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
+    restore_squares(feature_trainer, tensors)
+    return subwords, feature_trainer, composer

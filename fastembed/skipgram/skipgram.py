@@ -680,9 +680,9 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         --------
         See :meth:`save`.
         """
-        fitted = read_model(path, check_threads(threads))
-        model = cls(**vars(fitted.options) | {"threads": threads})
-        model._model = fitted
+        state = read_model(path, check_threads(threads))
+        model = cls(**vars(state.options) | {"threads": threads})
+        model._model = state
         return model
 
     # ---------------------------------------------------------------- private
@@ -694,13 +694,13 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
 def perplexity_of(model: SkipGram, corpus: Source | Counts, field: str | int | None, progress: bool) -> dict[str, Any]:
     """Return `SkipGram.perplexity`, the number of outputs, and the share of known tokens of a text, None for counts."""
-    fitted, options = model._fitted, model._options()
+    state, options = model._fitted, model._options()
     with reporting(progress) as report:
         if isinstance(corpus, Counts) and field is None:
-            counts = fitted.aligned(corpus)
+            counts = state.aligned(corpus)
         else:
-            text = corpus_for(corpus, field, options, fitted)
-            counts = count_text(text, fitted.vocabulary, fitted.pairing(), options, report)
-        perplexity, read = float(np.exp(fitted.trainer.nll(counts))), counts.ledger or Ledger()
+            text = corpus_for(corpus, field, options, state)
+            counts = count_text(text, state.vocabulary, state.pairing(), options, report)
+        perplexity, read = float(np.exp(state.trainer.nll(counts))), counts.ledger or Ledger()
     known = None if isinstance(corpus, Counts) else read.tokens_used / max(read.tokens_read, 1)
     return {"perplexity": perplexity, "outputs": counts.shape[1], "known": known}

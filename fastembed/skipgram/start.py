@@ -36,7 +36,7 @@ KRYLOV_STEPS, STEP_SHARE = 5, 0.45
 KRYLOV_COLUMNS = 1024  # up to this size the Krylov space may exceed the matrix: a dense SVD would save no time
 # Directions of a float32 product below this share of the largest singular value are rounding errors
 ROUNDING = 1e-5
-# A step with a direction shorter than WEAK times the largest singular value is made orthogonal twice. In the
+# A block R_k with a direction shorter than WEAK times the largest singular value is made orthogonal twice. In the
 # second pass directions have length 1; a direction of which less than LEAST_LEFT remains is rounding, and becomes 0
 WEAK, LEAST_LEFT = 0.01, 0.1
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
@@ -135,7 +135,7 @@ def truncated_svd(
     u (m, rank), s (rank,), v (n, rank)
         M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
-    width, largest = step_width(rank), 0.0
+    width, largest = block_width(rank), 0.0
     if _exceeds_matrix(KRYLOV_STEPS * width, matrix.shape):
         return _dense_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
@@ -149,7 +149,7 @@ def truncated_svd(
         else:
             matrix.transposed_times(lefts[-1], out=right)
             if _complement(right, rights, pool, ROUNDING * largest) < WEAK * largest:
-                # Rounding errors of a short direction have parts along the steps before: a second pass removes them.
+                # Rounding errors of a short direction have parts along earlier blocks: a second pass removes them.
                 # A zero column means that the Krylov space has ended: a random column replaces it
                 empty = ~right.any(axis=0)
                 right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
@@ -172,14 +172,14 @@ def truncated_svd(
     return u, s.astype(np.float32), v
 
 
-def step_width(rank: int) -> int:
-    """Return the number of columns of a step R_k: whole cache lines, so that no load crosses one."""
+def block_width(rank: int) -> int:
+    """Return the number of columns of a block R_k: whole cache lines, so that no load crosses one."""
     return padded_width(math.ceil(STEP_SHARE * rank), "float32")
 
 
 def space_size(rank: int, shape: tuple[int, int]) -> int:
     """Return the dimension of the space of the SVD: of the Krylov space, or with a dense SVD the smaller side."""
-    krylov = KRYLOV_STEPS * step_width(rank)
+    krylov = KRYLOV_STEPS * block_width(rank)
     return min(shape) if _exceeds_matrix(krylov, shape) else krylov
 
 
@@ -189,7 +189,7 @@ def _exceeds_matrix(krylov: int, shape: tuple[int, int]) -> bool:
 
 
 def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
-    """Make a step orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
+    """Make a block R_k orthogonal to `rights`, then orthonormal; return its smallest singular value in between."""
     shares = _products(rights, pool, right)
     _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
     return float(_orthonormalise(right, pool, floor)[0][-1])

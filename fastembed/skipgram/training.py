@@ -55,11 +55,11 @@ def fitted(arguments: FitArguments, options: SkipGramOptions, run: Run) -> Fitte
     counts, validation = counted(arguments, options, run)
     start = started(counts, validation, arguments, options, run)
 
-    def expose(history: list[Record]) -> None:
+    def show(history: list[Record]) -> None:
         run.show(None)  # frees the model of the last epoch before the next one is built
         run.show(finished(start, history, options, run.pool))
 
-    history = train(parameters_of(start.trainer), start.data, start.fit_options, run, expose)
+    history = train(parameters_of(start.trainer), start.data, start.fit_options, run, show)
     give_back_freed()  # the memory of the epochs, which the copies of the model would not reuse
     return finished(start, history, options, run.pool)
 
@@ -107,7 +107,7 @@ def started(
     """
     assert counts.vocabulary is not None
     base, tokens = arguments.base, counts.vocabulary.tokens
-    subwords = _features(tokens, base, options)
+    subwords = _subwords_for(tokens, base, options)
     give_back_freed()  # the memory of counting
     all_counts, estimate = _all_counts(counts, arguments, subwords, options, run)
     if subwords is not None:
@@ -130,8 +130,8 @@ def started(
     return Start(base, counts, subwords, trainer, data, fit_options)
 
 
-def _features(tokens: Sequence[str], base: FittedModel | None, options: SkipGramOptions) -> Subwords | None:
-    """Return the features of tokens: with the n-grams of the base, or with the n-grams that tokens share."""
+def _subwords_for(tokens: Sequence[str], base: FittedModel | None, options: SkipGramOptions) -> Subwords | None:
+    """Return the subwords of tokens: with the n-grams of the base, or with the n-grams that tokens share."""
     if base is not None:
         return None if base.subwords is None else base.subwords.grown(tokens)
     return Subwords.of(tokens, options.subwords) if isinstance(options.subwords, tuple) else None
@@ -175,7 +175,7 @@ def _first_trainer(
 ) -> Trainer:
     """Return the parameters that training starts from."""
     if base is not None:
-        return (base.features or base.trainer).grown(_new_rows(base, counts, run.pool))
+        return (base.feature_trainer or base.trainer).grown(_new_rows(base, counts, run.pool))
     if run.ranks.first:
         embedding, linear = svd_start(counts, estimate.dim, rng, run.pool, estimate.start_memory)
         embedding = embedding if bags is None else ridge_fit(bags, embedding, run.pool)
@@ -192,7 +192,7 @@ def _new_rows(base: FittedModel, counts: GroupedCounts, pool: Pool) -> NDArray[n
     With subwords the rows are zero: the vector of a new word starts as the sum of its n-grams.
     """
     known = len(base.vocabulary)
-    if base.features is not None:
+    if base.feature_trainer is not None:
         return np.zeros((counts.shape[0] - known, base.vectors.matrix.shape[1]), np.float32)
     rows = least_squares_rows(counts, known, base.trainer.linear, pool)
     return rows - base.centre.astype(rows.dtype)
@@ -217,10 +217,10 @@ def finished(start: Start, history: list[Record], options: SkipGramOptions, pool
         centre = apply_gauge(*gauged, data.counts.totals, pool, None if subwords is None else subwords.bags)
     else:
         centre = base.centre
-    features, composer = None, None
+    feature_trainer, composer = None, None
     if subwords is not None:
-        features, composer = trainer, subwords.composer(trainer.embedding, centre)
-        trainer = composed(features, subwords, centre)
+        feature_trainer, composer = trainer, subwords.composer(trainer.embedding, centre)
+        trainer = composed(feature_trainer, subwords, centre)
     return FittedModel(
         options=options,
         vectors=composing_vectors(Vectors, vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
@@ -234,5 +234,5 @@ def finished(start: Start, history: list[Record], options: SkipGramOptions, pool
         counts_sha256=[*(base.counts_sha256 if base else ()), data.counts.sha256()],
         baskets=(base or counts).baskets,
         subwords=subwords,
-        features=features,
+        feature_trainer=feature_trainer,
     )

@@ -18,13 +18,13 @@ from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
 from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.parameters import Parameters, TrainingDivergedError
-from fastembed.trainer.run import Expose, Record, Run
+from fastembed.trainer.run import Record, Run, Show
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def train(
-    parameters: Parameters, data: FitData, options: FitOptions, run: Run, expose: Expose | None = None
+    parameters: Parameters, data: FitData, options: FitOptions, run: Run, show: Show | None = None
 ) -> list[Record]:
     """Train the parameters in place, for the number of epochs or until the callback ends it; return the records.
 
@@ -34,15 +34,15 @@ def train(
     If the file of a checkpoint exists, training resumes from it. After an exception the parameters and the generator
     are those at the end of the last completed epoch.
     """
-    fit = _Fit(parameters, data, options, run, expose)
+    fit = _Fit(parameters, data, options, run, show)
     fit.begin()
     try:
         while not fit.last.position.ended:
             fit.epoch()
     except BaseException:
         fit.roll_back()
-        if expose is not None and fit.last.position.history:
-            expose(fit.last.position.history)
+        if show is not None and fit.last.position.history:
+            show(fit.last.position.history)
         raise
     history = run.ranks.shared(fit.result())
     check_rise(history[0]["nll"], history[-1]["nll"], math.log(parameters.outputs))
@@ -70,10 +70,8 @@ class _Fit:
         The content of a checkpoint.
     """
 
-    def __init__(
-        self, parameters: Parameters, data: FitData, options: FitOptions, run: Run, expose: Expose | None
-    ) -> None:
-        self.parameters, self.data, self.options, self.run, self.expose = parameters, data, options, run, expose
+    def __init__(self, parameters: Parameters, data: FitData, options: FitOptions, run: Run, show: Show | None) -> None:
+        self.parameters, self.data, self.options, self.run, self.show = parameters, data, options, run, show
         self.rng = check_seed(options.seed)
         self.steps = BlockSteps(parameters, data, options, run)
         self.validation = None if data.validation is None else BlockSteps(parameters, data.validation, options, run)
@@ -158,7 +156,7 @@ class _Fit:
         if options.l2 or options.linear_l2:
             self.steps.shrink(epoch)
         history = [*at.history, record]
-        ended = self.run.epoch_ended(history, self.expose) or epoch >= options.epochs
+        ended = self.run.epoch_ended(history, self.show) or epoch >= options.epochs
         if options.n_iter_no_change is not None:
             ended |= epoch - best_epoch >= options.n_iter_no_change
         position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)

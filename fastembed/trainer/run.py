@@ -21,7 +21,7 @@ from fastembed.trainer.ranks import Ranks
 
 Record = dict[str, float]
 EpochEnd = Callable[[Record], object]
-Expose = Callable[[list[Record]], object]  # called with the records of all epochs so far
+Show = Callable[[list[Record]], object]  # called with the records of all epochs so far
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +66,17 @@ class Run:
         """Give the estimator a model, which the callback sees."""
         self.estimator._model = model
 
-    def epoch_ended(self, history: list[Record], expose: Expose | None = None) -> bool:
+    def epoch_ended(self, history: list[Record], show: Show | None = None) -> bool:
         """Report the last record, and call the callback, on rank 0; return on all ranks whether that ends training.
 
-        `expose` gives the estimator the model of the epoch before the callback.
+        Before the callback, `show` gives the estimator the model of the epoch, by `Run.show`.
         """
         record, ends = history[-1], False
         if self.progress is not None:
             self.progress.epoch(record)
         if self.ranks.first and self.on_epoch_end is not None:
-            if expose is not None:
-                expose(history)
+            if show is not None:
+                show(history)
             with self.blas.lifted():
                 answer = self.on_epoch_end(dict(record))
                 ends = isinstance(answer, bool | np.bool_) and bool(answer)

@@ -45,7 +45,7 @@ def test_an_unseen_form_is_near_the_seen_ones(model):
 def test_the_vectors_have_the_logits_of_their_features(model, corpus):
     fitted = model._model
     counts = model.count(corpus)
-    composed, features = model.trainer, fitted.features
+    composed, features = model.trainer, fitted.feature_trainer
     assert composed.nll(counts) == pytest.approx(features.nll(counts, bags=fitted.subwords.bags), rel=1e-5)
     assert model.perplexity(corpus) == pytest.approx(np.exp(composed.nll(counts)))
 
@@ -74,11 +74,11 @@ def test_new_words_start_where_their_n_grams_place_them(model, corpus):
     own = []
 
     def note(_):
-        own.append(np.linalg.norm(grown._model.features.embedding[-1]))
+        own.append(np.linalg.norm(grown._model.feature_trainer.embedding[-1]))
 
     grown.set_params(epochs=1).partial_fit(more, grow_vocabulary=True, on_epoch_end=note)
     assert grown.vectors.tokens[-1] == "climbing"
-    assert len(grown._model.features.embedding) == len(model._model.features.embedding) + 1
+    assert len(grown._model.feature_trainer.embedding) == len(model._model.feature_trainer.embedding) + 1
     assert 0 < own[0] <= module.LEARNING_RATE / 2 + 1e-6  # one step from zero
     assert grown.vectors.similarity("climbing", "climbed") > 0
     cosine = before @ grown.vectors["climbing"] / np.linalg.norm(before) / np.linalg.norm(grown.vectors["climbing"])
