@@ -135,7 +135,7 @@ def truncated_svd(
     u (m, rank), s (rank,), v (n, rank)
         M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
-    width, largest = block_width(rank), 0.0
+    width, largest = step_width(rank), 0.0
     if _exceeds_matrix(KRYLOV_STEPS * width, matrix.shape):
         return _dense_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
@@ -172,14 +172,14 @@ def truncated_svd(
     return u, s.astype(np.float32), v
 
 
-def block_width(rank: int) -> int:
+def step_width(rank: int) -> int:
     """Return the number of columns of a block R_k: whole cache lines, so that no load crosses one."""
     return padded_width(math.ceil(STEP_SHARE * rank), "float32")
 
 
 def space_size(rank: int, shape: tuple[int, int]) -> int:
     """Return the dimension of the space of the SVD: of the Krylov space, or with a dense SVD the smaller side."""
-    krylov = KRYLOV_STEPS * block_width(rank)
+    krylov = KRYLOV_STEPS * step_width(rank)
     return min(shape) if _exceeds_matrix(krylov, shape) else krylov
 
 
