@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import weakref
+from mmap import mmap
 from threading import Lock
 from typing import Any, BinaryIO, TypeVar
 
@@ -47,6 +49,15 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
     raw = np.zeros(size + CACHE_LINE, dtype=np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def mapped_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return an array of zeros, C-contiguous, whose memory goes back to the system when it is freed.
+
+    The C library keeps the freed memory of a thread, except the main thread, even after `give_back_freed`.
+    """
+    dtype, size = np.dtype(dtype), math.prod(shape)
+    return np.frombuffer(mmap(-1, max(size * dtype.itemsize, 1)), dtype, size).reshape(shape)
 
 
 # ---------------------------------------------------------------- CSR

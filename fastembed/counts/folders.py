@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from fastembed._base.arrays import mapped_zeros
 from fastembed._base.memory import readable
 from fastembed._base.validation import shown, without_password
 from fastembed.corpus.sources import file_system, is_url, naming
@@ -99,9 +100,12 @@ class LocalFolder:
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
         """Return the bytes of a file, or a range of them."""
-        data = np.fromfile(self._file(name), np.uint8, -1 if end is None else end - begin, offset=begin)
-        if end is not None and len(data) < end - begin:
-            raise OSError(f"{str(self._file(name))!r} has {begin + len(data):,} bytes, but {end:,} are needed")
+        size = (self.size(name) if end is None else end) - begin
+        data = mapped_zeros((size,), "u1")
+        with self._file(name).open("rb") as file:
+            file.seek(begin)
+            if (count := file.readinto(data.data)) < size:
+                raise OSError(f"{str(self._file(name))!r} has {begin + count:,} bytes, but {end:,} are needed")
         return data
 
     def write(self, name: str, arrays: Iterable[Bytes]) -> None:

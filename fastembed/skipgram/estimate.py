@@ -1,4 +1,4 @@
-"""`Estimate`: the memory and the floating-point operations of training, by a formula of the shapes.
+"""`Estimate`: the memory of training, by a formula of the shapes.
 
 The memory is within 30 % of the measured peaks (``tests/skipgram/test_estimate.py``). The larger part of a peak does
 not depend on the model: the interpreter, the libraries, the reserves of the C library.
@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.arrays import padded_width
 from fastembed._base.memory import LEAST, check_free, check_memory_limit, readable, resident_memory
 from fastembed._base.threads import check_threads
 from fastembed.counts.groups import SHARD_COLUMNS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import Pairing, SkipGramOptions
-from fastembed.skipgram.start import AXES_ROWS, KRYLOV_STEPS, space_size
+from fastembed.skipgram.start import AXES_ROWS, space_size
 from fastembed.skipgram.subwords import Subwords
 
 PROCESS_BYTES = 70_000_000  # the interpreter, this package, NumPy and SciPy after their import: 67 to 71 MB
@@ -27,11 +28,10 @@ WORD_BYTES = 250  # per word: the string, its id, its place in the dictionary an
 SPARE = 0.08  # share of a limit for reserves of the C library beyond the estimate: at most 5.5 % in measurements
 COUNT_BYTES, PMI_BYTES = 6.5, 6  # per stored count: in tiles, mostly of four bytes per value; in the PMI
 GROUP_BYTES = 20  # per count of the largest group, while the PMI of the group is computed
-NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
+NGRAM_BYTES, ENTRY_BYTES = 80, 60  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
 LEAST_GROUPS = 4  # groups of a store that are in memory during the epochs, at least
-KEPT_GROUPS = 2  # groups of a store whose memory the C library keeps for the two threads that read them for the start
 READING_BYTES = 8_000_000  # per thread that counts a text: buffers and text
 TABLE_BYTES = 60  # per word in the table that encodes text
 LEAST_ENTRIES = 0.4  # stored counts per expected pair of independent words: at least 0.45 in measurements
@@ -40,7 +40,7 @@ WRITTEN_BYTES = 24  # per count of a group of rows, while the group is put into 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The operations and memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.
+    """The memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.
 
     memory = process + words + counts in memory + bags + threads + max(start, epochs)
 
@@ -66,10 +66,8 @@ class Estimate:
     Examples
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
-    >>> estimate.flops  # 6 · 5 · 30,000² · 100 in the epochs, the rest in the start
-    2712579840000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 187 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 192 MB of memory
     """
 
     inputs: int
@@ -87,13 +85,6 @@ class Estimate:
     entries: int = 0
 
     @property
-    def flops(self) -> int:
-        """Floating-point operations of the start and of the products in the epochs: ``docs/derivation.md``."""
-        width = self._space // KRYLOV_STEPS
-        start = 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2 + 10 * self._space**3
-        return 6 * self.epochs * self.inputs * self.outputs * self.dim + start
-
-    @property
     def memory(self) -> int:
         """The peak bytes of the whole process, including interpreter, libraries, vocabulary and counts."""
         return self._held_memory + self.training_memory
@@ -102,8 +93,8 @@ class Estimate:
     def training_memory(self) -> int:
         """The most bytes that training allocates beside counts in memory: during the start, or during the epochs."""
         vectors = 4 * self.dim * (self.inputs + self.outputs)  # the result of the SVD, which replaces the PMI
-        start = self._start_arrays + max(int(min(PMI_BYTES * self.nnz, self.start_memory)), vectors)
-        buffer = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
+        start = self._start_arrays + max(int(min(PMI_BYTES * self.nnz, self.pmi_limit)), vectors)
+        buffer = max(self.buffer_limit, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
         return max(start, self._epoch_arrays + min(buffer, int(COUNT_BYTES * self.nnz)))
 
     @property
@@ -112,15 +103,15 @@ class Estimate:
         return self.largest_group == 0
 
     @property
-    def start_memory(self) -> float:
-        """The limit on the bytes of the positive PMI in memory; the rest is in a temporary file. Infinite: no limit."""
+    def pmi_limit(self) -> float:
+        """The bytes that the positive PMI may take in memory; the rest is in a temporary file. Infinite: no limit."""
         if self.counts_in_memory:
             return math.inf
         return check_memory_limit(None) if self.memory_limit is None else self._left_beside(self._start_arrays)
 
     @property
-    def buffer_memory(self) -> int:
-        """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups."""
+    def buffer_limit(self) -> int:
+        """The bytes that the buffer for counts of a store may take in the epochs; it holds at least a few groups."""
         return 0 if self.counts_in_memory or self.memory_limit is None else self._left_beside(self._epoch_arrays)
 
     def _left_beside(self, arrays: int) -> int:
@@ -143,14 +134,15 @@ class Estimate:
     @property
     def _epoch_arrays(self) -> int:
         """The bytes of the epochs beside the buffer of counts, or of the gauge after them."""
-        linear = 4 * self.dim * self.outputs
+        width = padded_width(self.dim, "float32")  # of the linear layer
+        linear = 4 * width * self.outputs
         parameters = 4 * self.dim * (self.inputs + self.ngrams) + linear
         # Copies: the current and the last epoch; the best epoch; for a callback, a model and its gauge
         copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_COLUMNS)
-        block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
-        blocks = (1 + self.early_stopping) * block
-        groups = int((KEPT_GROUPS + self.early_stopping * LEAST_GROUPS) * COUNT_BYTES * self.largest_group)
+        # Logits, and dH of each shard
+        blocks = (1 + self.early_stopping) * 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * width)
+        groups = int(self.early_stopping * LEAST_GROUPS * COUNT_BYTES * self.largest_group)
         return self._shared_arrays + copies * parameters + blocks + groups + linear  # linear: its momentum
 
     @property
@@ -166,7 +158,7 @@ class Estimate:
         return space_size(min(self.dim, *shape), shape)
 
     def in_memory_if_possible(self) -> Estimate:
-        """Return the estimate for counts in memory, unless that exceeds the limit and takes more than a store."""
+        """Return the estimate for all counts in memory if it is within the limit or below this one; else this one."""
         in_memory = replace(self, largest_group=0)
         return in_memory if in_memory.memory <= max(self.memory_limit or 0, self.memory) else self
 
@@ -180,10 +172,7 @@ class Estimate:
 
     def __repr__(self) -> str:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
-        return (
-            f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
-            f" {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory"
-        )
+        return f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about} {readable(self.memory)} of memory"
 
 
 def estimate_of(

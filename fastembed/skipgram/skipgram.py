@@ -130,7 +130,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     # ---------------------------------------------------------------- parameters
 
     def estimate(self, inputs: int, outputs: int, *, nnz: int = 0, memory_limit: int | None = None) -> Estimate:
-        """Return the time and memory that training needs on counts of a given size.
+        """Return the memory that training needs on counts of a given size.
 
         Parameters
         ----------
@@ -144,13 +144,13 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Returns
         -------
         Estimate
-            `flops`, and `memory`, the bytes of the whole process. A first fit with `on_epoch_end` needs more memory, up
+            `memory` has the bytes of the whole process. A first fit with `on_epoch_end` needs more memory, up
             to twice that of the model.
 
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 242 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 242 MB of memory
         """
         sizes = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
         inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in sizes)

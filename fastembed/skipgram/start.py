@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
+from fastembed._base.arrays import aligned_zeros, mapped_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed._base.panels import TASKS, Panels
 from fastembed._base.progress import bar
@@ -136,10 +136,9 @@ def truncated_svd(
         M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
     width, largest = step_width(rank), 0.0
-    if _exceeds_matrix(KRYLOV_STEPS * width, matrix.shape):
+    if space_size(rank, matrix.shape) < KRYLOV_STEPS * width:
         return _dense_svd(matrix, rank, pool)
-    lefts: list[NDArray[np.float32]] = []
-    rights: list[NDArray[np.float32]] = []
+    lefts, rights = list[NDArray[np.float32]](), list[NDArray[np.float32]]()
     factor = np.zeros((KRYLOV_STEPS * width, KRYLOV_STEPS * width))  # matrix @ rights = lefts @ factor
     for k in bar(range(KRYLOV_STEPS), desc="start"):
         left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
@@ -178,14 +177,9 @@ def step_width(rank: int) -> int:
 
 
 def space_size(rank: int, shape: tuple[int, int]) -> int:
-    """Return the dimension of the space of the SVD: of the Krylov space, or with a dense SVD the smaller side."""
+    """Return the dimension of the Krylov space; of a dense SVD, if that is large and exceeds the smaller side of M."""
     krylov = KRYLOV_STEPS * step_width(rank)
-    return min(shape) if _exceeds_matrix(krylov, shape) else krylov
-
-
-def _exceeds_matrix(krylov: int, shape: tuple[int, int]) -> bool:
-    """Return whether a Krylov space is large, and has more dimensions than the smaller side of the matrix."""
-    return krylov > max(KRYLOV_COLUMNS, min(shape))
+    return krylov if krylov <= max(KRYLOV_COLUMNS, min(shape)) else min(shape)
 
 
 def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
@@ -445,21 +439,25 @@ class SpilledRows:
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 - open as long as this object
         weakref.finalize(self, self._file.close)
-        self._firsts: list[int] = []
+        self._groups: list[tuple[int, list[tuple[int, ...]]]] = []  # first row, and shapes
 
     def append(self, rows: Panels, first: int) -> None:
         """Append a group and the place of its first row; raise OSError if the disk is full."""
-        for array in rows:
-            np.save(self._file, array)
-        self._file.flush()
-        self._firsts.append(first)
+        self._file.writelines(array.data for array in rows)
+        self._groups.append((first, [array.shape for array in rows]))
 
     def read(self) -> Generator[PlacedRows, None, None]:
         """Yield the groups; the next group is read while one is in use."""
         self._file.seek(0)
-        next_group = lambda first: (Panels(*(np.load(self._file) for _ in Panels._fields)), first)  # noqa: E731
-        with closing(ordered_map(next_group, self._firsts, 1, ahead=1)) as groups:
+        with closing(ordered_map(self._read_next, self._groups, 1, ahead=1)) as groups:
             yield from groups
+
+    def _read_next(self, group: tuple[int, list[tuple[int, ...]]]) -> PlacedRows:
+        first, shapes = group
+        rows = Panels(*map(mapped_zeros, shapes, ("i4", "i8", "u2", "f4")))
+        for array in rows:
+            self._file.readinto(array.data)
+        return rows, first
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:

@@ -155,7 +155,7 @@ def _all_counts(
     if replay is not None:
         return grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads), estimate
     if not estimate.counts_in_memory:
-        return tiled.buffered(estimate.buffer_memory), estimate
+        return tiled.buffered(estimate.buffer_limit), estimate
     return tiled if tiled.in_memory else tiled.copied(Memory()), estimate
 
 
@@ -177,7 +177,7 @@ def _first_trainer(
     if base is not None:
         return (base.feature_trainer or base.trainer).grown(_new_rows(base, counts, run.pool))
     if run.ranks.first:
-        embedding, linear = svd_start(counts, estimate.dim, rng, run.pool, estimate.start_memory)
+        embedding, linear = svd_start(counts, estimate.dim, rng, run.pool, estimate.pmi_limit)
         embedding = embedding if bags is None else ridge_fit(bags, embedding, run.pool)
     else:  # the parameters of the first rank replace these
         inputs = counts.shape[0] if bags is None else bags.shape[1]

@@ -63,8 +63,8 @@ def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Estimate, "in_memory_if_possible", lambda estimate: estimate)
         stored.fit(corpus, memory_limit=9 * 10**9)
-        patch.setattr(Estimate, "start_memory", 1)  # the start is in a file
-        patch.setattr(Estimate, "buffer_memory", 0)
+        patch.setattr(Estimate, "pmi_limit", 1)  # the start is in a file
+        patch.setattr(Estimate, "buffer_limit", 0)
         tight.fit(corpus, memory_limit=9 * 10**9)
     for model in (limited, stored, tight):
         assert_array_equal(model.vectors.matrix, plain.vectors.matrix)
