@@ -26,7 +26,7 @@ from rounds import in_units, print_table, save_results
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.counts.store import GroupedCounts
 from fastembed.skipgram import start, training
-from fastembed.skipgram.start import PositivePMI
+from fastembed.skipgram.pmi import PositivePMI
 from fastembed.trainer.data import FitOptions
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.

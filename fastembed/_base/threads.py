@@ -17,9 +17,9 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
+from fastembed._base.arrays import Float64
 from fastembed._base.validation import check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
 
@@ -295,9 +295,7 @@ def ordered_map(
     return ordered_results(submit, items, ahead or 2 * threads, beside(work, threads, end))
 
 
-def ordered_sum(
-    part: Callable[[T], NDArray[np.float64]], tasks: list[T], shape: tuple[int, ...], pool: Pool
-) -> NDArray[np.float64]:
+def ordered_sum(part: Callable[[T], Float64], tasks: list[T], shape: tuple[int, ...], pool: Pool) -> Float64:
     """Return the sum of `part(task)` over tasks, in their order; about two parts per thread are in memory."""
     total = np.zeros(shape)
     with closing(ordered_map(part, tasks, pool.threads, ahead=pool.threads)) as parts:

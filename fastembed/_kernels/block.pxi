@@ -250,10 +250,10 @@ cdef double merge(
 
 
 cdef void residual(
-    real* exponentials, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, const double* column_factors,
+    real* logits, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, const double* column_factors,
     const Segment* segments, const double* maxima, const double* log_normalisers, const double* shares,
 ) noexcept nogil:
-    """Replace exp(x - max) by softmax(x) - y / sum(y), in place.
+    """Replace exp(x - max) of the logits x by softmax(x) - y / sum(y), in place.
 
     `maxima` (size,) are the shard's. The other arguments are as in `statistics` and `merge`.
     """
@@ -261,7 +261,7 @@ cdef void residual(
     cdef real* x
     cdef const Segment* y
     for b in range(size):
-        x, y = exponentials + b * stride, &segments[b]
+        x, y = logits + b * stride, &segments[b]
         if b + 1 < size:
             prefetch_segment(&segments[b + 1])
         scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)

@@ -153,7 +153,7 @@ cdef void wait_for_end(Team* team, Py_ssize_t member, uint64_t ticket) noexcept 
             continue
         fetch_store(&team.members[member].asleep, 1)
         if phase_is_over(team, member, ticket) and fetch_store(&team.members[member].asleep, 0):
-            return
+            return  # no other thread has reset `asleep`, so none releases the lock
         PyThread_acquire_lock(team.members[member].lock, WAIT_LOCK)  # the thread that reset `asleep` releases it
 
 

@@ -9,7 +9,7 @@ def measure_rows(
     bounds: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],
-    rounds: npt.NDArray[np.uint8],
+    inexact: npt.NDArray[np.uint8],
 ) -> None: ...
 def fill_tiles(
     begins: npt.NDArray[np.int64],

@@ -33,7 +33,7 @@ cdef inline bint is_uint32(double value) noexcept nogil:
 
 def measure_rows(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
-    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[:, ::1] rounds,
+    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[:, ::1] inexact,
 ):
     """Add the sizes of the tiles of some rows.
 
@@ -46,7 +46,7 @@ def measure_rows(
         The bounds of the shards, of at most 65,535 columns each.
     entries, filled : int64 (S,), increased
         The number of entries in each tile, and of rows that have some.
-    rounds : uint8 (S, kinds), increased
+    inexact : uint8 (S, kinds), increased
         1 in the columns `FLOAT32` and `UINT32` if that dtype rounds a value of the tile.
     """
     cdef int64_t row, t, shard, first
@@ -64,8 +64,8 @@ def measure_rows(
                     t += 1
                 entries[shard] += t - first
                 filled[shard] += 1
-                rounds[shard, <int>FLOAT32] |= by_float32
-                rounds[shard, <int>UINT32] |= by_uint32
+                inexact[shard, <int>FLOAT32] |= by_float32
+                inexact[shard, <int>UINT32] |= by_uint32
 
 
 def fill_tiles(

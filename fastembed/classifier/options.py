@@ -79,8 +79,9 @@ class ClassifierOptions:
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(reading)}")
         if reading.unit != "line":
             raise ValueError(f"reading.unit of a classifier must be 'line', got {reading.unit!r}")
-        if self.loss == "squared" and self.dim is not None:
-            raise ValueError(f"dim={shown(self.dim)} is for loss='softmax'; loss='squared' is of full rank")
+        for name in ("dim", "learning_rate"):
+            if self.loss == "squared" and getattr(self, name) is not None:
+                raise ValueError(f"{name}={shown(getattr(self, name))} is for loss='softmax', got loss='squared'")
         prefix, passed = self.label_prefix, dict(vars(self))
         if not isinstance(prefix, str) or prefix.split() != [prefix]:
             raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")

@@ -19,8 +19,8 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from fastembed._base.arrays import Int32, Int64
 from fastembed._base.threads import Pool, Supply
 from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
@@ -28,8 +28,6 @@ from fastembed.corpus.corpus import Chunk, map_text
 from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens, token_from_bytes
-
-Int32 = npt.NDArray[np.int32]
 
 BUCKETS = 64  # of a table: a power of two
 
@@ -135,7 +133,7 @@ def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool
 
 def rank_tokens(
     tables: list[TokenTable], least: int, pool: Pool, most: int | None = None
-) -> tuple[list[str], npt.NDArray[np.int64], int]:
+) -> tuple[list[str], Int64, int]:
     """Return the tokens that occur at least `least` times, by decreasing count, then by code points.
 
     The tokens of each table are sorted, and then merged two runs at a time until one run is left.
@@ -155,10 +153,14 @@ def rank_tokens(
         The sum of the counts of all tokens that occur at least `least` times.
     """
     ranking = Ranking(tables, least)
-    bounds = ranking.bounds
+    bounds = ranking.bounds  # of the sorted runs
+
+    def merge(k: int) -> None:  # two neighbouring runs
+        ranking.merge(*bounds[2 * k : 2 * k + 3])
+
     pool.run(lambda k: ranking.sort(*bounds[k : k + 2]), len(bounds) - 1)
-    while len(bounds) > 2:  # merge two neighbouring sorted runs at a time
-        pool.run(lambda k: ranking.merge(*bounds[2 * k : 2 * k + 3]), (len(bounds) - 1) // 2)  # noqa: B023 - at once
+    while len(bounds) > 2:
+        pool.run(merge, (len(bounds) - 1) // 2)
         bounds = [*bounds[:-1:2], bounds[-1]]
     counts = np.empty(min(len(ranking), most or len(ranking)), np.int64)
     return ranking.take(counts, token_from_bytes), counts, ranking.total
@@ -285,7 +287,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 
 SAMPLE_BYTES = 1 << 16  # bytes at the beginning of a text that hints are made from
 LEAST = 20  # the least number of lines, or of tokens of a kind, for a hint
-MOST_PUNCTUATED = 0.02  # share of tokens that end in punctuation in a text that has been tokenised
+MOST_PUNCTUATED = 0.02  # share of tokens that have punctuation in a text that has been tokenised
 # Marks at the ends of words, also in Arabic, Urdu, Hindi, Chinese and Japanese
 MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026\u3001\u3002\uff01\uff0c\uff1b\uff1f"
 
@@ -302,7 +304,7 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
     ...     warnings.simplefilter("always")
     ...     _ = list(with_hints(corpus.chunks(Ledger()), corpus.reading))
     >>> caught[0].message.args[0]
-    "33 % of the tokens end in punctuation, such as 'London,': Reading(words=True) or --words makes words"
+    "33 % of the tokens have punctuation, such as 'London,': Reading(words=True) or --words makes words"
     """
     chunks, first, text = iter(chunks), list[Chunk](), b""
     for chunk in chunks:
@@ -322,16 +324,17 @@ def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
         return
     tokens = [token for token in text.split() if "\ufffd" not in token]  # U+FFFD is a space in a token of a list
     if reading.compiled and not reading.words:
-        ending = [token for token in tokens if token[-1] in MARKS and token.strip(MARKS)]
-        if len(ending) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):
-            share = f"{100 * len(ending) / len(tokens):.0f} % of the tokens"
-            yield f"{share} end in punctuation, such as {shown(ending[0])}: Reading(words=True) or --words makes words"
+        words = [token for token in tokens if token.strip(MARKS)]
+        marked = [word for word in words if word[-1] in MARKS or ("," in word and not lists)]
+        if len(marked) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):
+            share = f"{100 * len(marked) / len(tokens):.0f} % of the tokens"
+            yield f"{share} have punctuation, such as {shown(marked[0])}: Reading(words=True) or --words makes words"
     labels = [token for token in tokens if token.startswith("__label__")]
     if len(labels) >= LEAST:
         yield f"labels such as {shown(labels[0])} are read as words: sed 's/__label__[^ ]*//g' removes labels"
     if reading.unit == "line" and not lists and looks_wrapped(text):
         unit = "paragraph" if "\n\n" in text else "sentence"
-        yield f"the text looks wrapped: sequences end in mid-sentence; Reading(unit={unit!r}) or --unit joins lines"
+        yield f"the text looks wrapped: Reading(unit={unit!r}) or --unit joins the lines of a file or a str"
 
 
 def looks_wrapped(text: str) -> bool:

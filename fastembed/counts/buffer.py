@@ -91,9 +91,9 @@ class TileBuffer:
         """
         first_row, last_row = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
         first, last = np.searchsorted(row_ends, [first_row, last_row], side="right")  # draws of the two blocks
+        last_read = last + 1 if first == last else last  # while both blocks are of one draw, the next draw is read
         needed = [group for draw in order[first : last + 1] for group in draw.groups]
-        # While both blocks are of one draw, the groups of the next draw are read
-        wanted = [group for draw in order[first : max(last, first + 1) + 1] for group in draw.groups]
+        wanted = [group for draw in order[first : last_read + 1] for group in draw.groups]
         for group in self._tiles.keys() - self._kept.union(wanted):
             self.bases[group] = 0
             del self._tiles[group]

@@ -200,7 +200,7 @@ class Counts:
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
                     tiled = count_passages(job, scale, pieces, report)
-            _check_pairs(ledger, tiled.nnz)
+            _check_pairs(ledger, tiled.nnz, windows.contexts(size) < size)
             return cls._written(tiled, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
     @classmethod
@@ -263,7 +263,7 @@ class Counts:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
             tiled = write_rows(folder, Scale.none(*shape), rows)
-            _check_pairs(ledger, tiled.nnz)
+            _check_pairs(ledger, tiled.nnz, contexts < size)
             return cls._written(tiled, ledger=ledger, vocabulary=tokens, baskets=weighting)
 
     @classmethod
@@ -644,7 +644,7 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     return Counts._of(grouped(matrix), ledger=counts.ledger, vocabulary=vocabulary)
 
 
-def _check_pairs(ledger: Ledger, nnz: int) -> None:
+def _check_pairs(ledger: Ledger, nnz: int, some_are_no_contexts: bool) -> None:
     """Raise ValueError if a corpus has no token of the vocabulary, gives no pair, or leaves a side of a split empty."""
     if ledger.dropped["outside the vocabulary"] == ledger.tokens_read:
         raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}; grow_vocabulary adds words")
@@ -652,6 +652,8 @@ def _check_pairs(ledger: Ledger, nnz: int) -> None:
         raise ValueError(f"too few lines to hold some out: {ledger.summary()}; add some, or raise validation_fraction")
     if not nnz:
         pair = f"a pair is two tokens of one {ledger.unit} or list, as in [['to', 'be']]"
+        if some_are_no_contexts:  # of `max_contexts`, or of a model whose vocabulary has grown
+            pair += ", and one is a context, which an added word is not"
         if ledger.unit == "line" and ledger.tokens_read <= ledger.lines:
             pair += "; Reading(words=True) or a tokenizer splits text without spaces"
         raise ValueError(f"the corpus gives no pair: {ledger.summary()}; {pair}")

@@ -240,20 +240,20 @@ class WindowCounter:
         capacity = min(self.memory_limit // 4 // ID_BYTES, PASSAGE_IDS) + 4 * reach
         memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
         memory[0] = memory[-1] = -1
-        ids, held, first = memory[1:-1], 0, 0  # `held` and `first` are positions in `ids`: in `memory`, add 1
+        first = end = 1  # the positions of the first centre, and behind the last id
         for piece in pieces:
-            while held + len(piece) >= capacity:
-                ids[held:] = piece[: capacity - held]
-                piece = piece[capacity - held :]
-                yield Passage(memory, first + 1, capacity + 1 - reach, is_last=False)
+            while len(piece) >= (room := capacity + 1 - end):
+                memory[end:-1] = piece[:room]
+                piece = piece[room:]
+                yield Passage(memory, first, capacity + 1 - reach, is_last=False)
                 # The last `reach` ids are centres of the next passage, and the `reach` ids before them contexts
-                held, first = 2 * reach, reach
-                ids[:held] = ids[-held:]
-            ids[held : held + len(piece)] = piece
-            held += len(piece)
-        if held > first:
-            memory[held + 1] = -1
-            yield Passage(memory[: held + 2], first + 1, held + 1, is_last=True)
+                first, end = 1 + reach, 1 + 2 * reach
+                memory[1:end] = memory[-end:-1]
+            memory[end : end + len(piece)] = piece
+            end += len(piece)
+        if end > first:
+            memory[end] = -1
+            yield Passage(memory[: end + 1], first, end, is_last=True)
 
     def rows(self, passage: Passage, report: Callable[[float], Any] | None = None) -> Generator[RowBatch, None, None]:
         """Yield the sums of a passage in batches of rows, in the order of groups; report the share that is summed.

@@ -107,12 +107,12 @@ class HeldOutItems:
 
         The nll is a mean over baskets; `Recommender.perplexity` has a mean over hidden items by their weights.
         """
-        return _exp(self.nll)
+        return math.exp(self.nll)
 
     def summary(self) -> str:
         """Return a line per score, with its standard error and the score of the most popular items."""
         lines = [f"{f'{self.scored:,} of {self.baskets:,} baskets':<16}{'score':>8}{'error':>7}{'popular':>9}"]
-        lines.append(f"{'perplexity':<16}{self.perplexity:8,.1f}{'':7}{_exp(self.popularity['nll']):9,.1f}")
+        lines.append(f"{'perplexity':<16}{self.perplexity:8,.1f}{'':7}{math.exp(self.popularity['nll']):9,.1f}")
         for name in (*MEANS, "coverage"):
             label = name if name == "nll" else f"{name.replace('_', ' ')}@{self.topn}"
             error = f"{self.errors[name]:7.4f}" if name in MEANS else " " * 7
@@ -126,10 +126,6 @@ class HeldOutItems:
     def record(self) -> dict[str, Any]:
         """Return the result as a dict that JSON can hold."""
         return asdict(self) | {"perplexity": self.perplexity}
-
-
-def _exp(nll: float) -> float:
-    return math.exp(nll) if nll < 700 else math.inf
 
 
 def held_out_items(
@@ -396,15 +392,16 @@ def _of_users(model: Recommender, matrix: Any, users: list[Any], unknown: int, s
 
 
 def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
-    """Warn if the model learned from the items of most of the users, or from most of the large baskets."""
+    """Warn if the model knows most of the named users, or learned from most of the baskets, or of the large ones."""
+    named = users != list(range(len(users)))  # baskets and the rows of a matrix are users 0, 1, ...
     learned, given = _baskets(data.matrix), _baskets(matrix)
     numbers = data.users.find(users, skip_unknown=True).tolist()
-    same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, given, strict=True))
+    same = sum(k >= 0 and (named or learned[k] == basket) for k, basket in zip(numbers, given, strict=True))
     large = Counter(basket for basket in learned if len(basket) >= LARGE * ITEM)
     repeated = sum(count for count in large.values() if count > 1)
     equal = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
     if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(equal) > len(equal) / 2):
-        warn_user("the model learned from most of these baskets: fit to one part of split_users, evaluate on the other")
+        warn_user("the model learned from most of these users: use split_users, or hidden= or --hidden all")
 
 
 def _baskets(matrix: Any) -> list[bytes]:

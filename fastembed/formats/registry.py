@@ -82,14 +82,15 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     >>> format_of("wiki.npz")
     Traceback (most recent call last):
         ...
-    ValueError: 'wiki.npz': no format has the suffix '.npz'; name a format, such as word2vec
+    ValueError: 'wiki.npz': no format has the suffix '.npz'; name a format, such as word2vec, or use Vectors.from_gensim
     """
     name = Path(path).name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
     if format is None:
         form = next((entry for entry in FORMATS.values() if suffix in entry.suffixes), None)
         if form is None:
-            raise ValueError(f"{str(path)!r}: no format has the suffix {suffix!r}; name a format, such as word2vec")
+            hint = "name a format, such as word2vec, or use Vectors.from_gensim"
+            raise ValueError(f"{str(path)!r}: no format has the suffix {suffix!r}; {hint}")
     else:
         form = FORMATS[check_choice("format", format, list(FORMATS))]
     if name.endswith(".gz") and not form.gzip:
@@ -112,7 +113,7 @@ def check_output(path: PathLike, format: str | None = None) -> Callable[[PathLik
     >>> check_output("wiki.pkl")
     Traceback (most recent call last):
         ...
-    ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name a format, such as word2vec
+    ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name a format, such as word2vec, or use Vectors.from_gensim
     """
     form = format_of(path, format)
     if form.write is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import Int32, canonical_csr, csr
+from fastembed._base.arrays import Float32, Int32, Int64, canonical_csr, csr
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, float_or_nan, shown
@@ -208,6 +208,8 @@ def read_interactions(
     """
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
+    if isinstance(source, np.ndarray) and len(source) and source.shape[1:] in ((2,), (3,)):
+        raise ValueError(f"{shown(source[0].tolist())} may be a user and an item: pass a table, lists or csr_array(X)")
     paths, hint = path_list(source) if form == "files" else [], "baskets are lists, as [['milk', 'bread']]"
     files: list[Any] = [file for path in paths for file in find_files(path, hint)]
     if form == "table" or (files and fields) or (header and any(map(Structure().applies, files))):
@@ -287,7 +289,7 @@ def _from_pairs(parts: Pairs, fields: list[Any], default_weight: float) -> Inter
     return _interactions(entries, users, items, "" if weighted else "pairs")
 
 
-def _weights(values: Any, field: Any, place: Place) -> NDArray[np.float32]:
+def _weights(values: Any, field: Any, place: Place) -> Float32:
     """Return the weights of pairs, as numbers; CSV has text in place of numbers."""
     try:
         weights = np.array(values, np.float64)
@@ -353,9 +355,7 @@ def _from_baskets(baskets: Any, default_weight: float) -> Interactions:
     return _interactions(parts, users, items, "" if weighted else "baskets")
 
 
-def flat_baskets(
-    baskets: Iterable[Any], first: int, default_weight: float
-) -> tuple[list[Any], NDArray[np.float32], NDArray[np.int64], bool]:
+def flat_baskets(baskets: Iterable[Any], first: int, default_weight: float) -> tuple[list[Any], Float32, Int64, bool]:
     """Return all items of baskets (n,), their weights (n,), the sizes of the baskets (N,), and whether any has weights.
 
     Parameters

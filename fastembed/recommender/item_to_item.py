@@ -224,9 +224,9 @@ class Ease:
         inverse = _inverse(system)
         if inverse is None:
             return np.zeros(self.gram.shape, np.float32)
-        if self.by_users:
+        if self.by_users:  # (Z Z^T / κ + I)^-1 / κ
             inverse /= np.float32(factor)
-        else:
+        else:  # I - (Z^T Z / κ + I)^-1
             np.negative(inverse, out=inverse)
             inverse[diagonal] += 1
         return inverse
@@ -253,7 +253,8 @@ class Ease:
         def solve(k: int) -> None:
             columns = np.arange(starts[k], min(starts[k] + EASE_COLUMNS, items), dtype=np.int32)
             item_factors = np.ascontiguousarray((self.sides[columns[0] : columns[-1] + 1] @ middle).T)
-            # B_ic = m_ic f_i^(-1/2) f_c^(1/4) / (1 - M_cc),  with the columns m of F^(1/4) M
+            # m = F^(1/4) M,  so M_ic = m_ic / roots_i  and  B_ic = m_ic / roots_i^2 * roots_c / (1 - M_cc).
+            # In a column,  |B_ic| sqrt(f_i) = |B_ic| roots_i^2  has the order of  |m_ic|
             m = np.empty((items, len(columns)), np.float32)
             kernels_for("float32").csr_times_dense(*rooted_sides, item_factors, m, 0, items)
             diagonal = columns, np.arange(len(columns))

@@ -56,7 +56,6 @@ PRIOR = 3.0  # the precision of the prior of the factors, in hidden items of wei
 LEAST_FACTOR = 0.05  # the lower bound of a, g and h: a negative factor would turn an order of items around
 NEWTON_STEPS = 12  # at most
 LEAST_GAIN = 2e-5  # nats of nll per unit of weight: a Newton step that promises less is the last
-LEAST_STEP = 1e-6  # of a factor: a shorter step is taken without a check, because rounding hides its gain
 
 
 class Split(NamedTuple):
@@ -265,6 +264,7 @@ class Search:
         predicts. With lower factors of b, the two models decide more of the order of items.
         """
         (low_rank_a, g), (item_a, h), bias = low_rank.factors, item_model.factors, self._model.bias
+        # The logits of a calibrated model have its factor times b already: here the factor is multiplied by the scale
         logits = low_rank.logits + np.float32((scale - 1) * low_rank_a) * bias
         item_logits = item_model.logits + np.float32((scale - 1) * item_a) * bias
         share_index, ndcg = self._scorer.best_share(logits, item_logits, shares_near(best, 2))
@@ -324,7 +324,9 @@ class HiddenItemScorer:
     def best_factors(self, first: Float32, second: Float32, start: Float64) -> Float64:
         """Return the factors of two terms whose sum has the lowest weighted nll, by projected Newton steps.
 
-        A prior with the mean 1 keeps the factors near 1 where hidden items are few. `LEAST_FACTOR` is the lower bound.
+        A prior with the mean 1 keeps the factors near 1 where hidden items are few. `LEAST_FACTOR` is the lower bound:
+        a factor at the bound that the gradient would lower is not free to move. A step after which the nll is higher is
+        halved.
 
         Parameters
         ----------
@@ -334,7 +336,8 @@ class HiddenItemScorer:
             The factors before the first step.
         """
         hidden = np.array([first[self._hidden_places], second[self._hidden_places]], np.float64)
-        factors, (nll, gradient, hessian) = start, self._nll(first, second, hidden, start)
+        nll_at = partial(self._nll, first, second, hidden)
+        factors, (nll, gradient, hessian) = start, nll_at(start)
         for _ in range(NEWTON_STEPS):
             free = (factors > LEAST_FACTOR) | (gradient < 0)
             step = np.zeros_like(factors)
@@ -342,9 +345,11 @@ class HiddenItemScorer:
             moved = np.maximum(factors - step, LEAST_FACTOR)
             if gradient @ (factors - moved) < LEAST_GAIN:
                 return moved
-            while (following := self._nll(first, second, hidden, moved))[0] > nll and np.abs(step).max() >= LEAST_STEP:
-                step = step / 2
+            following = nll_at(moved)
+            while following[0] > nll:
+                step /= 2
                 moved = np.maximum(factors - step, LEAST_FACTOR)
+                following = nll_at(moved)
             factors, (nll, gradient, hessian) = moved, following
         return factors
 

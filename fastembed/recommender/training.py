@@ -43,7 +43,7 @@ WANTED_BLOCKS = 160  # blocks of all epochs together, by default: more take long
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 10  # the bounds of the default number of epochs, where blocks are many or few
 MOST_SCORES_PER_ENTRY = 1400  # epochs * users * items / entries, by default: bounds the time if items are many
 FREE_SCORES = 1 << 26  # the bound on epochs * users * items is at least this
-NEGLIGIBLE = 0.01  # share of users: if no more have hidden items, the first training, without them, is the only one
+NEGLIGIBLE = 0.01  # share of users: if no more have hidden items, W is trained once, without them
 FIXED_BYTES = 24 << 20  # bytes that training takes for data of any size
 
 Trained = tuple[Model, list[Record]]  # a model, and a record per epoch
@@ -113,9 +113,9 @@ def bytes_needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -
 def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of users with the items x, and a record per epoch.
 
-    If too few items can be hidden, one training has all users, and the strengths are those of `first_model`. Otherwise
-    hidden items of some users choose the strengths after a training without these users. Unless these users are few, a
-    second training has all users.
+    Hidden items of some users choose the strengths, after a training of a draft without these users. A second training
+    has all users; if the users with hidden items are few, the draft is the low-rank model. B is made of all users. If
+    too few items can be hidden, there is no draft, and the strengths are those of `first_model`.
 
     Parameters
     ----------
@@ -131,24 +131,18 @@ def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) ->
         n = n.copy()
         n.eliminate_zeros()
     split = hide_items(n, options.seed)
-    if split is None:  # the strengths of `first_model` stay
+    if split is None:
         model, records = train_low_rank(n, weight, options, epochs, run)
         return replace(model, item_weights=item_weights(n, run.pool)), records
-    if split.hidden.shape[0] <= NEGLIGIBLE * n.shape[0]:
-        model, records = train_low_rank(split.training, weight, options, epochs, run)
-        model = replace(model, item_weights=item_weights(split.training, run.pool))
-        strengths = choose_strengths(model, split, run.pool)
-        if strengths.ease_factor:  # the choice predicts by EASE without making B, which is made of all users
-            model = replace(model, item_weights=item_weights(n, run.pool, ease_factor=strengths.ease_factor))
-    else:
-        silent = replace(run, progress=None, on_epoch_end=None)
-        draft, _ = train_low_rank(split.training, weight, options, epochs, silent)
-        draft = replace(draft, item_weights=item_weights(split.training, run.pool, neighbours=FEW_NEIGHBOURS))
-        strengths = choose_strengths(draft, split, run.pool)
-        model, records = train_low_rank(n, weight, options, epochs, run)
-        model = replace(model, item_weights=item_weights(n, run.pool, ease_factor=strengths.ease_factor))
+    few = split.hidden.shape[0] <= NEGLIGIBLE * n.shape[0]
+    draft_run = run if few else replace(run, progress=None, on_epoch_end=None)
+    draft, records = train_low_rank(split.training, weight, options, epochs, draft_run)
+    draft = replace(draft, item_weights=item_weights(split.training, run.pool, neighbours=FEW_NEIGHBOURS))
+    strengths = choose_strengths(draft, split, run.pool)
+    model, records = (draft, records) if few else train_low_rank(n, weight, options, epochs, run)
     records[-1] |= strengths.hits
-    return replace(model, ridge=strengths.ridge, factors=strengths.factors), records
+    b = item_weights(n, run.pool, ease_factor=strengths.ease_factor)
+    return replace(model, item_weights=b, ridge=strengths.ridge, factors=strengths.factors), records
 
 
 def train_low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> Trained:

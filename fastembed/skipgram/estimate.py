@@ -34,7 +34,7 @@ BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
 LEAST_GROUPS = 4  # groups of a store that are in memory during the epochs, at least
 READING_BYTES = 8_000_000  # per thread that counts a text: buffers and text
 TABLE_BYTES = 60  # per word in the table that encodes text
-LEAST_ENTRIES = 0.4  # stored counts per expected pair of independent words: at least 0.45 in measurements
+LEAST_ENTRIES = 0.4  # nonzero counts per expected pair of independent words: at least 0.45 in measurements
 WRITTEN_BYTES = 24  # per count of a group of rows, while the group is put into tiles
 
 
@@ -49,13 +49,13 @@ class Estimate:
     inputs, outputs, dim : int
         V_in, V and D.
     nnz : int
-        The number of stored counts; 0 if it is not known yet.
+        The number of nonzero counts; 0 if it is not known yet.
     epochs, threads : int
     early_stopping : bool
     shows : bool
         Whether a model is built after each epoch, for a callback.
     largest_group : int
-        The number of stored counts of the largest group of rows, for counts in a store; 0 for counts in memory.
+        The number of nonzero counts of the largest group of rows, for counts in a store; 0 for counts in memory.
     memory_limit : int, optional
         Limit on the memory of the whole process in bytes, for counts in a store.
     resident : int
@@ -240,7 +240,7 @@ def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:
 
 
 def with_fewest_counts(estimate: Estimate, frequencies: NDArray[np.int64], pairing: Pairing) -> Estimate:
-    """Return an estimate with the fewest stored counts that a text is expected to have; without a limit, unchanged.
+    """Return an estimate with the fewest nonzero counts that a text is expected to have; without a limit, unchanged.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.arrays import Float64
 from fastembed._base.threads import Pool, ordered_sum
 from fastembed.counts.store import Totals
 
@@ -28,7 +29,7 @@ GAUGE_ROWS = 2048  # rows in float64 at a time, per thread
 
 def apply_gauge(
     embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool, bags: Any = None
-) -> NDArray[np.float64]:
+) -> Float64:
     """Set E to (E - mu) A, W to A⁻¹ W and b to b + mu W, in place: the logits stay the same up to rounding.
 
     mu is the mean of the rows of E. A follows from the model of section 6 of ``docs/derivation.md``: rows of E have the
@@ -87,9 +88,7 @@ def apply_gauge(
     return np.asarray(mean @ change)
 
 
-def _shrinkage(
-    covariance: NDArray[np.float64], information: NDArray[np.float64], pairs: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _shrinkage(covariance: Float64, information: Float64, pairs: float) -> tuple[Float64, Float64]:
     """Return A of `apply_gauge` and its inverse: A multiplies each coordinate by zeta / (1 + zeta); `pairs` is nu.
 
     With C = R Rᵀ and Rᵀ F R = Q diag(gamma) Qᵀ, coordinates in the basis R Q have the covariance 1 and the precisions
@@ -110,9 +109,7 @@ def _shrinkage(
     return dual * shares @ basis.T, dual / shares @ basis.T
 
 
-def _moments(
-    rows: NDArray[Any], weights: NDArray[np.float64], pool: Pool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(rows: NDArray[Any], weights: Float64, pool: Pool) -> tuple[Float64, Float64]:
     """Return the mean (D,) and the covariance (D, D) of rows (V, D) under weights that sum to 1.
 
     There are two passes: E[xxᵀ] - E[x]E[x]ᵀ loses digits if the mean is far from zero.
@@ -120,7 +117,7 @@ def _moments(
     dim, pieces = rows.shape[1], _pieces(len(rows))
     mean = ordered_sum(lambda piece: weights[piece] @ rows[piece].astype(np.float64), pieces, (dim,), pool)
 
-    def squares(piece: slice) -> NDArray[np.float64]:
+    def squares(piece: slice) -> Float64:
         deviations = rows[piece] - mean
         deviations *= np.sqrt(weights[piece, None])
         return deviations.T @ deviations

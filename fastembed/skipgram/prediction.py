@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import largest
+from fastembed._base.arrays import Float64, largest
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number, token_of, warn_user
 from fastembed.corpus.corpus import Corpus, document_tokens
@@ -125,7 +125,7 @@ def _ids(words: Iterable[Any], vocabulary: Vocabulary, skip_unknown: bool) -> li
 
 def context_probabilities(
     model: FittedModel, queries: Iterable[ContextQuery], side: str | None = None
-) -> Iterator[NDArray[np.float64]]:
+) -> Iterator[Float64]:
     """Yield the probabilities (K,) of all contexts for each query; they are computed for blocks of queries.
 
     They sum to 1. Words that a query leaves out have probability zero; if a query has no words, all contexts do.
@@ -139,7 +139,7 @@ def context_probabilities(
             yield p
 
 
-def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | None) -> NDArray[np.float64]:
+def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | None) -> Float64:
     """Return the weighted sums of the probabilities over the words of each query, (Q, K)."""
     starts = np.cumsum([0, *(len(query.ids) for query in queries)])
     ids, weights = (np.concatenate([getattr(query, name) for query in queries]) for name in ("ids", "weights"))
@@ -153,9 +153,9 @@ def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | N
     return total
 
 
-def _word_probabilities(model: FittedModel, ids: NDArray[np.intp], side: str | None) -> NDArray[np.float64]:
+def _word_probabilities(model: FittedModel, ids: NDArray[np.intp], side: str | None) -> Float64:
     """Return the probabilities of the contexts of each word, (N, K)."""
-    p: NDArray[np.float64] = model.trainer.forward(ids).astype(np.float64)
+    p: Float64 = model.trainer.forward(ids).astype(np.float64)
     if model.directed:
         before, after = p.reshape(len(ids), 2, -1).swapaxes(0, 1)
         p = before + after if side is None else before if side == "before" else after

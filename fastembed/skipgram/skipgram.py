@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +20,6 @@ from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
-from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.data import FitArguments, corpus_for, count_text, vocabulary_of
 from fastembed.skipgram.estimate import Estimate, estimate_of
@@ -129,7 +128,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     # ---------------------------------------------------------------- parameters
 
-    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0, memory_limit: int | None = None) -> Estimate:
+    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0) -> Estimate:
         """Return the memory that training needs on counts of a given size.
 
         Parameters
@@ -137,9 +136,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         inputs, outputs : int
             The shape of the counts: words, and outputs, of which a directed model has two per context.
         nnz : int
-            The number of stored counts.
-        memory_limit : int, optional
-            As for :meth:`fit`.
+            The number of nonzero counts.
 
         Returns
         -------
@@ -154,11 +151,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         """
         sizes = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
         inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in sizes)
-        estimate = estimate_of(self._options(), inputs, outputs, nnz)
-        if memory_limit is None:
-            return estimate
-        limit, group = check_memory_limit(memory_limit), -(-nnz // group_count(inputs))
-        return replace(estimate, memory_limit=limit, largest_group=group).in_memory_if_possible()
+        return estimate_of(self._options(), inputs, outputs, nnz)
 
     # ---------------------------------------------------------------- training
 

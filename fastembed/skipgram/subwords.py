@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed._base.arrays import Float32, Float64, Int32, Int64
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property
 from fastembed.ngrams import Lengths, NgramFinder, common_ngrams
@@ -44,9 +45,9 @@ class Subwords:
 
     lengths: Lengths
     ngrams: tuple[str, ...]
-    starts: NDArray[np.int64]
-    ids: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    starts: Int64
+    ids: Int32
+    weights: Float32
 
     @classmethod
     def of(cls, words: Sequence[str], lengths: Lengths) -> Subwords:
@@ -75,7 +76,7 @@ class Subwords:
         more = np.ones(len(words) - len(self.weights), np.float32)
         return replace(self, starts=starts, ids=ids, weights=np.concatenate([self.weights, more]))
 
-    def weighted(self, totals: NDArray[np.float64], first: int = 0) -> Subwords:
+    def weighted(self, totals: Float64, first: int = 0) -> Subwords:
         """Return the features with weights computed from the counts (V,) of the words, from word `first` on."""
         weights = self.weights.copy()
         weights[first:] = (np.maximum(totals[first:], FEW_PAIRS) / FEW_PAIRS) ** -COUNT_EXPONENT
@@ -98,7 +99,7 @@ class Subwords:
         bags.sum_duplicates()
         return bags
 
-    def composer(self, embedding: NDArray[Any], centre: NDArray[np.float64]) -> NgramDictionary:
+    def composer(self, embedding: NDArray[Any], centre: Float64) -> NgramDictionary:
         """Return the composer of unseen words, from the rows of the features (G + V, D) and the centre (D,).
 
         It weights the n-grams of an unseen word like the n-grams of a rare word.
@@ -109,15 +110,15 @@ class Subwords:
     __getstate__ = fields_alone
 
 
-def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:
+def composed(features: Trainer, subwords: Subwords, centre: Float64) -> Trainer:
     """Return the trainer of the words, with rows X E - centre and the same logits as the trainer of the features."""
-    rows: NDArray[np.float32] = subwords.bags @ features.embedding - centre.astype(np.float32)
+    rows: Float32 = subwords.bags @ features.embedding - centre.astype(np.float32)
     assert features.bias is not None
     bias = features.bias + (centre @ features.linear).astype(np.float32)
     return Trainer(rows, features.linear, bias=bias, threads=features.threads)
 
 
-def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+def ridge_fit(bags: Any, rows: Float32, pool: Pool) -> Float32:
     """Return the E (F, D) that minimises |X E - rows|² + RIDGE |E|², by conjugate gradients.
 
     Parameters
@@ -142,9 +143,9 @@ def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.fl
     return fitted
 
 
-def _conjugate_gradients(bags: Any, transposed: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _conjugate_gradients(bags: Any, transposed: Any, rows: Float32) -> Float32:
     """Return the solution of (Xᵀ X + RIDGE) E = Xᵀ rows after RIDGE_STEPS steps from zero, for each column."""
-    residual: NDArray[np.float32] = transposed @ rows
+    residual: Float32 = transposed @ rows
     solution, direction = np.zeros_like(residual), residual.copy()
     square = np.einsum("fd,fd->d", residual, residual, dtype=np.float64)
     for _ in range(RIDGE_STEPS):

@@ -142,9 +142,9 @@ def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tu
             direction = -origin.newton(gradient[active], totals[active], layer.ridge)
         else:
             direction = -curvature.times_inverse_hessian(gradient[active], active)
-        before = d[active], gradient[active]
+        old_d, old_gradient = d[active], gradient[active]
         stuck = _move((d, f, gradient), objective, direction, active)
-        curvature.add(d[active] - before[0], gradient[active] - before[1], active)
+        curvature.add(d[active] - old_d, gradient[active] - old_gradient, active)
         active = np.delete(active, stuck)
     return d, int(np.count_nonzero(_steep(gradient, tolerance * totals, active)))
 
@@ -158,14 +158,14 @@ def _move(points: Points, objective: _Objective, direction: Float64, rows: NDArr
     the slope of f along the step gives the length at which the slope would be 0. A step with a slope of at most 0 at
     its end is not too long: f is convex, so f has fallen, even if rounding hides the fall.
     """
-    first, before, slope = points[0][rows], points[1], _dots(direction, points[2][rows])
+    old_d, old_f, slope = points[0][rows], points[1][rows], _dots(direction, points[2][rows])
     step, waiting = np.ones(len(rows)), np.arange(len(rows))
     for _ in range(MOST_TRIALS):
         moved = rows[waiting]
-        d = first[waiting] + step[waiting, None] * direction[waiting]
+        d = old_d[waiting] + step[waiting, None] * direction[waiting]
         f, gradient = objective.at(d, moved)
         end_slope = _dots(gradient, direction[waiting])
-        good = (end_slope <= 0) | (f <= before[moved] + FALL * step[waiting] * slope[waiting])
+        good = (end_slope <= 0) | (f <= old_f[waiting] + FALL * step[waiting] * slope[waiting])
         for values, new in zip(points, (d, f, gradient), strict=True):
             values[moved[good]] = new[good]
         root = slope[waiting] / (slope[waiting] - end_slope)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr
+from fastembed._base.arrays import Float64, Int32, Int64, canonical_csr
 from fastembed._base.validation import check_amounts, check_finite, check_ids, check_integer, check_weights, unmasked
 from fastembed.trainer.parameters import Parameters
 
@@ -21,8 +21,8 @@ from fastembed.trainer.parameters import Parameters
 class Bags:
     """Bags in CSR form: bag n has the ids and weights from ``starts[n]`` to ``starts[n + 1]``; its ids ascend."""
 
-    starts: NDArray[np.int64]
-    ids: NDArray[np.int32]
+    starts: Int64
+    ids: Int32
     weights: NDArray[Any]
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ def is_pair(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and any(map(has_dimensions, value))
 
 
-def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], Float64]:
     """Return the ids (n,) and the weights (n,) of one bag, n >= 0; the range of the ids is not checked."""
     ids, weights = bag if is_pair(bag) else (bag, None)
     ids = unmasked(name, ids)
@@ -147,7 +147,7 @@ def _from_sparse(name: str, bags: Any, inputs: int, dtype: np.dtype[Any]) -> Bag
     return _bags(name, matrix.indptr, matrix.indices, matrix.data, dtype)
 
 
-def _bags(name: str, starts: NDArray[Any], ids: NDArray[Any], weights: NDArray[np.float64], dtype: Any) -> Bags:
+def _bags(name: str, starts: NDArray[Any], ids: NDArray[Any], weights: Float64, dtype: Any) -> Bags:
     with np.errstate(over="ignore"):
         converted = weights.astype(dtype, copy=False)
     check_finite(f"{name} in {dtype}", converted)
@@ -162,9 +162,9 @@ def _bags(name: str, starts: NDArray[Any], ids: NDArray[Any], weights: NDArray[n
 class Targets(NamedTuple):
     """Rows of weights over the outputs: row n has `columns` and `amounts` from ``starts[n]`` to ``starts[n + 1]``."""
 
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
-    amounts: NDArray[np.float64]
+    starts: Int64
+    columns: Int32
+    amounts: Float64
 
     @classmethod
     def one_hot(cls, ids: Any) -> Targets:

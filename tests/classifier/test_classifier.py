@@ -253,7 +253,8 @@ def test_a_text_is_one_document_whatever_its_lines():
     ("parameters", "error", "message"),
     [
         ({"dim": 0}, ValueError, "dim .* 0"),
-        ({"dim": 5}, ValueError, "dim=5"),
+        ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'"),
+        ({"learning_rate": 0.5}, ValueError, "learning_rate=0.5 is for loss='softmax'"),
         ({"loss": "hinge"}, ValueError, "loss .* 'hinge'"),
         ({"class_weight": "even"}, TypeError, "class_weight"),
         ({"class_weight": {"x": 0}}, ValueError, r"class_weight\['x'\] .* 0"),

@@ -267,7 +267,7 @@ def test_a_column_of_labels_is_labels():
     model = Classifier().fit(documents, labels[:, None])
     assert model.classes_.tolist() == [1, 5]
     assert model.score(documents, labels[:, None]) == 1
-    with pytest.raises(ValueError, match="documents must be texts, got an array of 2 dimensions: Reshape your data"):
+    with pytest.raises(ValueError, match="documents must be texts, without a vectorizer, got an array of 2 dimensions"):
         model.fit(np.eye(4), labels)
 
 

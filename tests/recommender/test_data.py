@@ -100,7 +100,8 @@ def test_baskets_are_lists_and_lines(tmp_path):
     commas = FileCorpus(path, reading=Reading(token_pattern="[^,\n]+"))
     assert learned(commas)[1] == ["whole milk", "rolls"]
     assert learned(iter([np.array([3, 5]), {5}]))[:2] == ([0, 1], [3, 5])
-    assert learned(np.array([["milk", "bread"], ["jam", "milk"]]))[:2] == ([0, 1], ["milk", "bread", "jam"])
+    table = np.array([["milk", "bread", "jam", "tea"], ["jam", "milk", "tea", "milk"]])
+    assert learned(table)[:2] == ([0, 1], ["milk", "bread", "jam", "tea"])
 
 
 def test_items_of_a_set_have_an_order_of_their_own():
@@ -121,9 +122,10 @@ def test_the_index_of_a_series_is_the_users():
 
 @pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, np.asarray])
 def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
-    users, items, matrix = learned(form(MATRIX))
-    assert (users, items) == ([0, 1, 2], [0, 1, 2])
-    assert_array_equal(matrix, MATRIX)
+    wide = np.hstack([MATRIX, MATRIX])
+    users, items, matrix = learned(form(wide))
+    assert (users, items) == ([0, 1, 2], [0, 1, 2, 3, 4, 5])
+    assert_array_equal(matrix, wide)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,9 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         ([["a"], ["b", True]], {}, TypeError, "basket 1: items must be .* got True"),
         ([["a", ("b", -1.0)]], {}, ValueError, "basket 0: the weight of 'b' must be .* got -1.0"),
         ([[("a", 1e20)] * 2], {}, ValueError, r"from 1e-15 to 1e\+20, got 2e\+20"),
-        (np.array([[1.0, 1e-46]]), {}, ValueError, "from 1e-15 .* got 1e-46"),
+        (np.array([[1.0, 1e-46, 1.0, 1.0]]), {}, ValueError, "from 1e-15 .* got 1e-46"),
+        (np.array([[1, 3], [1, 4]]), {}, ValueError, r"\[1, 3\] may be a user and an item: pass a table, lists"),
+        (np.array([["u", "a"]]), {}, ValueError, r"\['u', 'a'\] may be a user and an item: pass a table, lists"),
         ([["a", ("b", 1.0, 2)]], {}, TypeError, "basket 0: .* is a tuple of both"),
         ([], {}, ValueError, "no user has an item"),
         (3, {}, TypeError, "X must be a sparse matrix, pairs, or baskets, got 3"),

@@ -35,6 +35,8 @@ def test_max_size_holds_when_the_vocabulary_grows():
     assert len(model.vocabulary) == 7
     model.set_params(max_size=None).partial_fit(["lamb stew new5"], grow_vocabulary=True)
     assert len(model.vocabulary) == 8
+    with pytest.raises(ValueError, match=r"no pair: .*, and one is a context, which an added word is not$"):
+        model.partial_fit(["new6 new7 new6"], grow_vocabulary=True)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

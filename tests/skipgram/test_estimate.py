@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram
+from fastembed.counts.groups import group_count
 from fastembed.skipgram.estimate import Estimate
 
 PARTS = ("", "un", "re", "lock", "ing", "ness", "able", "ly", "er", "est", "form")
@@ -137,8 +138,9 @@ def test_a_smaller_limit_takes_less_memory():
     model, sizes = SkipGram(dim=10, threads=1), {"inputs": 50_000, "outputs": 2000, "nnz": 10**8}
     plain = model.estimate(**sizes)
     assert plain == model.estimate(**{name: np.int32(size) for name, size in sizes.items()})
+    group = -(-sizes["nnz"] // group_count(sizes["inputs"]))
     for limit in (12 * 10**8, 9 * 10**8, 7 * 10**8):
-        assert model.estimate(**sizes, memory_limit=limit).memory <= limit < plain.memory
-    assert model.estimate(**sizes, memory_limit=plain.memory) == replace(plain, memory_limit=plain.memory)
-    with pytest.raises(ValueError, match=r"^memory_limit \(bytes, .*\) must be at least 1000000, got \d$"):
-        model.estimate(**sizes, memory_limit=3)
+        with_store = replace(plain, memory_limit=limit, largest_group=group)
+        assert with_store.in_memory_if_possible().memory <= limit < plain.memory
+    with_store = replace(plain, memory_limit=plain.memory, largest_group=group)
+    assert with_store.in_memory_if_possible() == replace(plain, memory_limit=plain.memory)

@@ -7,7 +7,8 @@ from scipy import sparse
 import twins
 from fastembed._base.threads import Pool
 from fastembed.counts.store import grouped
-from fastembed.skipgram.start import PositivePMI, least_squares_rows, log_shares, svd_start, truncated_svd
+from fastembed.skipgram.pmi import PositivePMI
+from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start, truncated_svd
 
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:
@@ -86,7 +87,7 @@ def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_th
 @pytest.mark.parametrize(("density", "index"), [(1.0, np.int32), (0.1, np.int64)])
 @pytest.mark.usefixtures("library")
 def test_products_of_any_shape(set_constant, shape, density, index, dim):
-    set_constant("fastembed.skipgram.start.PMI_COLUMNS", 64)
+    set_constant("fastembed.skipgram.pmi.PMI_COLUMNS", 64)
     counts = random_counts(*shape, density)
     counts = (counts + sparse.csr_array(([1.0], ([0], [0])), shape)).tocsr()
     counts.indptr, counts.indices = counts.indptr.astype(index), counts.indices.astype(index)
