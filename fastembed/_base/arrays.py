@@ -156,7 +156,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     """
     columns, low = values.shape[1], np.int64(0xFFFFFFFF)
     count = min(count, columns)
-    if 0 < MANY * count < columns:  # the largest maxima of `count` groups bound the wanted values
+    if 0 < MANY * count < columns:  # the maxima of `count` groups reach `least`, so the wanted values reach it
         groups = MANY // 2 * count
         maxima = values[:, : columns // groups * groups].reshape(len(values), -1, groups).max(axis=1)
         least = np.partition(maxima, groups - count, axis=1)[:, groups - count]

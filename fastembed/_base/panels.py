@@ -38,10 +38,8 @@ class Panels(NamedTuple):
         panels = len(bounds) - 1
         panel_of_entry = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * panels + matrix.indices // width
         lengths = np.bincount(panel_of_entry, minlength=rows * panels).reshape(rows, panels)
-        starts = matrix.indptr[:-1] + np.concatenate([np.zeros((rows, 1), np.int64), lengths.cumsum(axis=1)], axis=1).T
-        return cls(
-            bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
-        )
+        starts = np.concatenate([matrix.indptr[None, :-1], lengths.T]).cumsum(axis=0, dtype=np.int64)
+        return cls(bounds, starts, (matrix.indices % width).astype(np.uint16), matrix.data)
 
     def pieces(self, count: int = TASKS) -> list[tuple[int, int]]:
         """Return about `count` ranges of rows with similar numbers of entries, mostly of LEAST_ROWS or more."""

@@ -214,8 +214,9 @@ cdef void join_shards(
         memcpy(&waiting[depth].total[0], part + size, n * sizeof(double))
         memcpy(&waiting[depth].target_logit[0], part + 2 * size, n * sizeof(double))
         depth += 1
+        # As a binary counter carries: the last two results are merged while they have the same number of shards
         joined = 1  # shards of the last result
-        while (s + 1) % (2 * joined) == 0:  # the result before it has as many
+        while (s + 1) % (2 * joined) == 0:
             depth -= 1
             join_rows(&waiting[depth - 1], &waiting[depth])
             joined *= 2

@@ -138,15 +138,14 @@ def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
     """
     users = np.bincount(n.indices, minlength=n.shape[1])
     order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
-    item_rows = n[:, order].T.tocsr()
-    # Row u of `ranked` has the items of a user, the most frequent first: item k is in place k of `order`, and columns
-    # ascend. If the row is [2, 5, 9], `rank_in_row` is [0, 1, 2]
-    ranked = item_rows.T.tocsr()
+    # Row u of `ranked` has the items of a user as their places in `order`, the most frequent first. If the row is
+    # [2, 5, 9], `rank_in_row` is [0, 1, 2]
+    ranked = n[:, order].sorted_indices()
     rank_in_row = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
     # Each item of a user has two pairs with each more frequent item of the user, (i, j) and (j, i), and one with itself
     pairs = np.cumsum(np.bincount(ranked.indices, 2 * rank_in_row + 1))
     most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
-    return order[:most], item_rows[:most]
+    return order[:most], ranked.T.tocsr()[:most]
 
 
 def pair_counts(item_rows: Any, pool: Pool) -> PairCounts:

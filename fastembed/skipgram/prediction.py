@@ -180,16 +180,16 @@ def document_vectors(
     """
     check_choice("method", method, ("mean", "sif", "fit"))
     counts, matrix = _token_bags(model, documents, drops)
+    counts = counts[:, : model.max_contexts] if method == "fit" else counts
     if unknown := int((np.diff(counts.indptr) == 0).sum()):
         warn_user(f"{unknown:,} of {counts.shape[0]:,} documents have no known word: their vectors are zero")
     if method != "fit":
         return _mean_vectors(counts, matrix, model.vocabulary.counts if method == "sif" else None)
-    contexts = counts[:, : model.max_contexts]
     if model.directed:  # each word of the document counts equally as a context before and after
-        contexts = sparse.hstack([contexts, contexts], format="csr") * 0.5
+        counts = sparse.hstack([counts, counts], format="csr") * 0.5
     assert model.trainer.bias is not None
     layer = folding.Layer(model.trainer.linear, model.trainer.bias, RIDGE)
-    vectors, missed = folding.optimal_rows(contexts, layer, pool)
+    vectors, missed = folding.optimal_rows(counts, layer, pool)
     if missed:
         part = f"{missed:,} of {len(vectors):,} documents"
         warn_user(f"{part} did not converge in {folding.MOST_STEPS} steps: their vectors are approximate")

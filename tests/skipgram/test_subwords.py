@@ -103,6 +103,8 @@ def test_words_that_were_dropped_are_not_composed_in_documents(corpus, options, 
         with pytest.warns(UserWarning, match="1 of 2 documents have no known word"):
             means = each.transform([["climbed"], ["climbed", "climb"]])
         np.testing.assert_array_equal(means, [np.zeros(4), model.vectors["climb"]])
+        with pytest.warns(UserWarning, match="1 of 1 documents have no known word"):
+            each.transform([["climbers"]], method="fit")  # n-grams are no contexts
 
 
 def test_the_ridge_fit_is_the_least_squares_solution(monkeypatch):
