@@ -36,9 +36,10 @@ class Panels(NamedTuple):
         (rows, columns), width = matrix.shape, PANEL_COLUMNS
         bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
         panels = len(bounds) - 1
-        panel_of_entry = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * panels + matrix.indices // width
-        lengths = np.bincount(panel_of_entry, minlength=rows * panels).reshape(rows, panels)
-        starts = np.concatenate([matrix.indptr[None, :-1], lengths.T]).cumsum(axis=0, dtype=np.int64)
+        panel_of_entry = (matrix.indices // width).astype(np.int64)
+        row_of_entry = np.repeat(np.arange(rows), np.diff(matrix.indptr))
+        lengths = np.bincount(panel_of_entry * rows + row_of_entry, minlength=panels * rows).reshape(panels, rows)
+        starts = np.concatenate([matrix.indptr[None, :-1], lengths]).cumsum(axis=0, dtype=np.int64)
         return cls(bounds, starts, (matrix.indices % width).astype(np.uint16), matrix.data)
 
     def pieces(self, count: int = TASKS) -> list[tuple[int, int]]:

@@ -19,7 +19,6 @@ from fastembed.formats.tensors import map_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 from fastembed.vectors.neighbors import METHODS
-from fastembed.vectors.vectors import composer_behind
 
 Query = tuple[list[str], list[str]]  # positive and negative words
 
@@ -262,12 +261,11 @@ def add_export(commands: common.Commands) -> None:
 def export(arguments: argparse.Namespace) -> None:
     """Write vectors in another format, which the suffix of the output names.
 
-    Character n-grams are written as .safetensors alone; other formats get the words, which the answer says.
+    Character n-grams are written as .safetensors alone; other formats get the words, with a warning.
     """
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
     vectors = inputs.open_vectors(arguments)
     vectors.save(arguments.output, form.name, progress=common.shows_bars(arguments))
-    (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
-    alone = "" if form.ngrams or composer is None else f", without the {composer}"
-    common.print_written(arguments, f"{number_of(words, 'vector')} of dimension {dim}{alone}, {form.description}")
+    words, dim = vectors.matrix.shape
+    common.print_written(arguments, f"{number_of(words, 'vector')} of dimension {dim}, {form.description}")

@@ -58,7 +58,7 @@ def file_documents(
         rows = _rows_of(file, [structure.field], structure.header, report)
         values = ((number, row if isinstance(row, BadRow) else row[0]) for number, row in rows)
     elif table_format(file) in DELIMITERS:
-        lists = csv_rows(file, structure.header, report)
+        lists = csv_rows(file, report=report)
         values = ((n, row if isinstance(row, BadRow) else [*filter(None, map(str.strip, row))]) for n, row in lists)
     else:
         values = json_rows(file, report)
@@ -234,15 +234,16 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
 
 
 def csv_rows(
-    file: TextFile, header: bool = True, report: Report = None
+    file: TextFile, finds_delimiter: bool = True, report: Report = None
 ) -> Generator[tuple[int, list[str] | BadRow], None, None]:
     """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
 
-    The delimiter is the first possible one that occurs in the names of the fields. Without names it is a comma or tab.
+    The delimiter is the first possible one that occurs in the first row, or else a comma or tab. The first row of a
+    single field of text would mislead.
     """
     delimiters, lines = DELIMITERS[table_format(file)], (line for _, line in _text_lines(file, report))
     first = next(lines, "")
-    delimiter = next((mark for mark in delimiters if header and mark in first), delimiters[0])
+    delimiter = next((mark for mark in delimiters if finds_delimiter and mark in first), delimiters[0])
     reader = csv.reader((f"{line}\n" for line in chain([first], lines)), delimiter=delimiter, strict=True)
     csv.field_size_limit(LONGEST_ROW)  # a limit of the process
     row: list[str] | BadRow | None = []

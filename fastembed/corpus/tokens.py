@@ -287,7 +287,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 
 SAMPLE_BYTES = 1 << 16  # bytes at the beginning of a text that hints are made from
 LEAST = 20  # the least number of lines, or of tokens of a kind, for a hint
-MOST_PUNCTUATED = 0.02  # share of tokens that have punctuation in a text that has been tokenised
+MOST_PUNCTUATED = 0.02  # share of tokens that end in punctuation in a text that has been tokenised
 # Marks at the ends of words, also in Arabic, Urdu, Hindi, Chinese and Japanese
 MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026\u3001\u3002\uff01\uff0c\uff1b\uff1f"
 
@@ -304,7 +304,7 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
     ...     warnings.simplefilter("always")
     ...     _ = list(with_hints(corpus.chunks(Ledger()), corpus.reading))
     >>> caught[0].message.args[0]
-    "33 % of the tokens have punctuation, such as 'London,': Reading(words=True) or --words makes words"
+    "33 % of the tokens end in punctuation, such as 'London,': Reading(words=True) or --words makes words"
     """
     chunks, first, text = iter(chunks), list[Chunk](), b""
     for chunk in chunks:
@@ -324,11 +324,13 @@ def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
         return
     tokens = [token for token in text.split() if "\ufffd" not in token]  # U+FFFD is a space in a token of a list
     if reading.compiled and not reading.words:
-        words = [token for token in tokens if token.strip(MARKS)]
-        marked = [word for word in words if word[-1] in MARKS or ("," in word and not lists)]
-        if len(marked) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):
-            share = f"{100 * len(marked) / len(tokens):.0f} % of the tokens"
-            yield f"{share} have punctuation, such as {shown(marked[0])}: Reading(words=True) or --words makes words"
+        ending = [token for token in tokens if token[-1] in MARKS and token.strip(MARKS)]
+        joined = [token for token in tokens if "," in token[1:-1]]
+        if not lists and len(joined) >= max(LEAST, len(tokens) / 4):
+            yield f"tokens have commas, such as {shown(joined[0])}: lists need a .csv and header=False or --no-header"
+        elif len(ending) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):
+            share = f"{100 * len(ending) / len(tokens):.0f} % of the tokens"
+            yield f"{share} end in punctuation, such as {shown(ending[0])}: Reading(words=True) or --words makes words"
     labels = [token for token in tokens if token.startswith("__label__")]
     if len(labels) >= LEAST:
         yield f"labels such as {shown(labels[0])} are read as words: sed 's/__label__[^ ]*//g' removes labels"

@@ -147,8 +147,8 @@ class Counts:
         threads : int, optional
             The number of threads, which changes no bit of the result; by default the number of CPUs.
         memory_limit : int, optional
-            Bytes for the text and the counts, at least 1,000,000, beside the vocabulary and some MB per thread. The
-            counts are then in `store`, or in a temporary folder. The result does not depend on it.
+            Bytes for the text and the counts, at least 1,000,000, beside the vocabulary and about 100 MB. The counts
+            are then in `store`, or in a temporary folder. The result does not depend on it.
         lines : LineSplit, optional
             Count only a seeded share of the lines, or only the other lines. The counts of both add up to the counts of
             all lines, bit for bit.

@@ -145,7 +145,7 @@ def _edge_fields(place: str, names: list[Any], weights: bool) -> list[str]:
     """
     fields = [*ENDS, "weight"] if weights and "weight" in names else ENDS
     if any(names.count(field) != 1 for field in fields) or (weights and set(names) - set(fields) and fields is ENDS):
-        raise ValueError(f"{place} must have columns source, target and perhaps weight alone, got {listed(names)}")
+        raise ValueError(f"{place} must have a header of source, target and perhaps weight alone, got {listed(names)}")
     return fields
 
 
@@ -166,7 +166,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
             amount = float_or_nan(line[2]) if len(line) == 3 and weights else 1.0
             if len(line) not in (2, 3) or not all(line[:2]) or not 0 <= amount < np.inf:
                 place = f"{file.name!r}, line {number:,}"
-                hint = "; a table is a .csv with columns source and target" if len(line) == 1 else ""
+                hint = "; a table is a .csv with the header source,target" if len(line) == 1 else ""
                 raise ValueError(f"{place}: an edge is two names, perhaps a weight, got {shown(' '.join(line))}{hint}")
             amounts.append(amount)
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))

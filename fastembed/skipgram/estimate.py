@@ -59,7 +59,7 @@ class Estimate:
     memory_limit : int, optional
         Limit on the memory of the whole process in bytes, for counts in a store.
     resident : int
-        Resident bytes of the process when training starts; 0 if not known.
+        Resident bytes of the process beside counts when training starts; 0 if not known.
     ngrams, entries : int
         With subwords: the number of n-grams with a row, and the total number of features of all words.
 
@@ -123,7 +123,7 @@ class Estimate:
     def _held_memory(self) -> int:
         """The bytes of the process when training starts: libraries, words, and counts in memory."""
         counts = int(COUNT_BYTES * self.nnz) if self.counts_in_memory else 0
-        return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
+        return max(PROCESS_BYTES + WORD_BYTES * self.inputs, self.resident) + counts
 
     @property
     def _start_arrays(self) -> int:

@@ -616,7 +616,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         -------
         float
             The number of equally likely contexts that would be as hard to predict. Comparable only between models with
-            the same contexts and windows that know the same words of the text.
+            the same contexts, windows and `sample` that know the same words of the text.
 
         Examples
         --------

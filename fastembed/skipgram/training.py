@@ -23,7 +23,7 @@ from fastembed.counts.folders import Memory
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.data import FitArguments, counted, joined_ledger
-from fastembed.skipgram.estimate import Estimate, estimate_of
+from fastembed.skipgram.estimate import COUNT_BYTES, Estimate, estimate_of
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
@@ -150,7 +150,8 @@ def _all_counts(
     nnz = counts.nnz + (0 if replay is None else replay.nnz)
     largest = 0 if tiled.in_memory or replay is not None else int(tiled.entries.max())
     estimate = estimate_of(options, *counts.shape, nnz, subwords, largest_group=largest, memory_limit=run.memory_limit)
-    estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident_memory()).in_memory_if_possible()
+    resident = resident_memory() - (int(COUNT_BYTES * nnz) if tiled.in_memory and replay is None else 0)
+    estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident).in_memory_if_possible()
     estimate.check()
     if replay is not None:
         return grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads), estimate

@@ -115,9 +115,7 @@ class RowSteps:
         inputs = i if isinstance(i, Bags) else np.array([i], dtype=np.intp)
         return float(self.train(inputs, target, rate, update_linear, 1)[0])
 
-    def train(
-        self, inputs: Inputs, targets: Targets, rate: float, update_linear: bool, epochs: int
-    ) -> NDArray[np.float64]:
+    def train(self, inputs: Inputs, targets: Targets, rate: float, update_linear: bool, epochs: int) -> Float64:
         """Step on the examples in their order, `epochs` times; return the mean loss of each epoch, (epochs,)."""
         sums, steps = np.zeros(epochs), epochs * len(inputs)
         steps_per_call = max(1, MULTIPLICATIONS // (self._parameters.weights.size + STEP_OVERHEAD))

@@ -26,8 +26,9 @@ from fastembed._base.validation import (
     known_token,
     shown,
     token_of,
+    warn_user,
 )
-from fastembed.formats.registry import check_output, format_of_file
+from fastembed.formats.registry import check_output, format_of, format_of_file
 from fastembed.formats.table import Table, check_vectors
 from fastembed.vectors.neighbors import METHODS, Among, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
@@ -530,7 +531,7 @@ class Vectors:
         ===================== =================== =================================================================
 
         ``.gz`` may follow any suffix but ``.safetensors``. Only safetensors files hold tokens with white space, and
-        character n-grams: from files of other formats unseen words have no vectors.
+        character n-grams: from files of other formats unseen words have no vectors, which a warning says.
 
         Parameters
         ----------
@@ -554,6 +555,8 @@ class Vectors:
             raise ValueError("there must be at least one vector, got none")
         with bars(progress):
             write(path, table)
+        if self._composer is not None and not format_of(path, format).ngrams:
+            warn_user(f"{str(path)!r} has the words without the {self._composer}: .safetensors keeps them")
 
     @classmethod
     def load(

@@ -85,9 +85,9 @@ everyone that no two of them agreed about the hour or even about the day
         (WRAPPED.replace("\n", ".\n") * 20, {"words": True}, None),
         ("It was cold, and nobody counted.\n" * 20, {}, r"^33 % .* 'cold,': Reading\(words=True\)"),
         ("It was cold, and nobody counted.\n" * 20, {"token_pattern": r"\w+"}, None),
-        ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens have punctuation"),
-        ("我来到北京清华大学\uff0c 他来到上海交通大学。\n" * 20, {}, r"^100 % of the tokens have punctuation"),
-        ("milk,bread jam\nfruit,cream jam\n" * 10, {}, "^50 % of the tokens have punctuation, such as 'milk,bread'"),
+        ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation"),
+        ("我来到北京清华大学\uff0c 他来到上海交通大学。\n" * 20, {}, r"^100 % of the tokens end in punctuation"),
+        ("milk,bread jam\nfruit,cream jam\n" * 10, {}, "^tokens have commas, such as 'milk,bread': lists need"),
         ("a tokenised text , with spaces\naround punctuation .\n" * 20, {}, None),
         (("a." * 1_000 + " ") * 20, {}, "^.{,240}$"),  # an example is cut to a line
         ("__label__b some text\n__label__c\n" * 10, {}, "labels such as '__label__b' are read as words"),

@@ -131,6 +131,10 @@ def test_csv_may_have_semicolons_tabs_or_bars(write):
     for delimiter in ";\t|":
         path = write("t.csv", separated([{"id": 1, "text": "a, b"}, {"id": 2, "text": f"c{delimiter}d"}], delimiter))
         assert read_field(path, tokenizer=list)[0] == [list("a, b"), list(f"c{delimiter}d")]
+        assert read_field(write("l.csv", f"a b{delimiter}c\nd\n".encode()), None, header=False)[0] == [
+            ["a b", "c"],
+            ["d"],
+        ]
     assert read_field(write("t.csv", b"text\na;b\n"))[0] == [["a;b"]]
     assert read_field(write("t.csv", b"a;b\n"), 1, header=False)[0] == [["a;b"]]
 

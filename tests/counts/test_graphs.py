@@ -260,7 +260,7 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
     (tmp_path / "e.tsv").write_text("source\ttarget\na\tb c\nb c\td\n", encoding="utf-8")
     assert Counts.from_graph(tmp_path / "e.tsv").vocabulary.tokens == expected.vocabulary.tokens
     for text, message in (
-        ("1,2\n2,3\n", "'.*e.csv' must have columns source, target and perhaps weight alone, got '1', '2'$"),
+        ("1,2\n2,3\n", "'.*e.csv' must have a header of source, target and perhaps weight alone, got '1', '2'$"),
         ("source,target,year\n1,2,1999\n", "perhaps weight alone, got 'source', 'target', 'year'$"),
         ("source,target,source\n1,2,3\n", "perhaps weight alone, got 'source', 'target', 'source'$"),
         ("", "perhaps weight alone, got $"),
@@ -278,7 +278,7 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
     unweighted = Counts.from_graph(tmp_path / "e.csv", weights=False)
     np.testing.assert_array_equal(unweighted.to_scipy().toarray(), ones.to_scipy().toarray())
     (tmp_path / "e.txt").write_text("x;y;1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"got 'x;y;1'; a table is a \.csv with columns source and target$"):
+    with pytest.raises(ValueError, match=r"got 'x;y;1'; a table is a \.csv with the header source,target$"):
         Counts.from_graph(tmp_path / "e.txt")
 
 
@@ -300,7 +300,7 @@ def test_edges_of_a_table_are_in_columns_of_these_names(kind):
     [
         (np.ones((2, 2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
         ([], {}, TypeError, r"a table, or a file, got \[\]$"),
-        ({"source": ["a"]}, {}, ValueError, "columns source, target and perhaps weight alone, got 'source'$"),
+        ({"source": ["a"]}, {}, ValueError, "header of source, target and perhaps weight alone, got 'source'$"),
         (
             {"source": [1], "target": [2], "id": [3]},
             {},

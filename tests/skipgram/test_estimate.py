@@ -34,16 +34,16 @@ class Keep:
 
 path, dim, early_stopping, subwords = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", sys.argv[4] == "True"
 options = {"dim": dim, "early_stopping": early_stopping, "subwords": subwords, "max_contexts": int(sys.argv[6])}
-keep, limit = Keep(), int(sys.argv[5]) or None
+keep, limit, held = Keep(), int(sys.argv[5]) or None, b"x" * int(sys.argv[7])
 model = SkipGram(epochs=2, min_count=1, threads=2, **options).fit(path, progress=keep, memory_limit=limit)
 status = open("/proc/self/status", encoding="ascii").read()
 print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]))
 """
 
 
-def trained(path, dim, early_stopping, subwords, limit=0, contexts=16_384):
-    """Train in a separate process; return the estimated memory and the peak."""
-    options = map(str, (dim, early_stopping, subwords, limit, contexts))
+def trained(path, dim, early_stopping, subwords, limit=0, contexts=16_384, held=0):
+    """Train in a separate process that holds some bytes before; return the estimated memory and the peak."""
+    options = map(str, (dim, early_stopping, subwords, limit, contexts, held))
     command = [sys.executable, "-P", "-c", TRAINING, path, *options]
     return map(int, subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split())
 
@@ -76,17 +76,18 @@ def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
 @pytest.mark.parametrize(
-    ("words", "tokens", "exponent", "limit"),
+    ("words", "tokens", "exponent", "limit", "held"),
     [
-        (30_000, 1_000_000, 1.3, 200_000_000),
-        (20_000, 1_000_000, 1.05, 240_000_000),  # groups of 20 MB, which several threads read
-        (6, 600, 1.3, 100_000_000),
+        (30_000, 1_000_000, 1.3, 200_000_000, 0),
+        (20_000, 1_000_000, 1.05, 240_000_000, 0),  # groups of 20 MB, which several threads read
+        (20_000, 1_000_000, 1.05, 540_000_000, 300_000_000),
+        (6, 600, 1.3, 100_000_000, 0),
     ],
 )
-def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(words, tokens, exponent, limit, tmp_path):
+def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(words, tokens, exponent, limit, held, tmp_path):
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens, exponent=exponent))), encoding="utf-8")
-    said, peak = trained(path, 20, False, False, limit)
+    said, peak = trained(path, 20, False, False, limit, held=held)
     assert said == pytest.approx(peak, rel=0.3)
     assert max(said, peak) <= limit
 
