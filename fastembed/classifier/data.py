@@ -287,8 +287,7 @@ def check_documents(documents: Any) -> Sequence[Any]:
         fields = listed(column_names(documents) or ())
         raise TypeError(f"documents are a table: name its fields, {fields}, by field and label, or pass one column")
     if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
-        lines = "; lines of a file have their labels in them" if form == "files" else ""
-        raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}{lines}")
+        raise TypeError(f"documents must be a list of texts or of tokens, or files with labels, got {shown(documents)}")
     if (dimensions := getattr(documents, "ndim", 1)) != 1:
         raise ValueError(f"documents must be texts, without a vectorizer, got an array of {dimensions} dimensions")
     return documents if isinstance(documents, list | tuple) else column_values(documents)

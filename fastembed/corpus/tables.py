@@ -233,9 +233,7 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
             yield number, BadRow("wrong number of fields", f"{len(row)} fields instead of {width} ({hint})")
 
 
-def csv_rows(
-    file: TextFile, finds_delimiter: bool = True, report: Report = None
-) -> Generator[tuple[int, list[str] | BadRow], None, None]:
+def csv_rows(file: TextFile, finds_delimiter: bool = True, report: Report = None) -> NumberedRows:
     """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
 
     The delimiter is the first possible one that occurs in the first row, or else a comma or tab. The first row of a

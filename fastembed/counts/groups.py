@@ -66,7 +66,7 @@ def group_count(rows: int) -> int:
 def group_slice(group: int, rows: int) -> slice:
     """Return the rows of a group: those whose number is `group` modulo G.
 
-    The rows of a vocabulary are in the order of decreasing frequency, so every group is like the whole.
+    Words are in the order of decreasing frequency, so every group of them is like the whole.
 
     Examples
     --------

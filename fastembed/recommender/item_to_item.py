@@ -286,9 +286,10 @@ def _inverse(matrix: Float32) -> Float32 | None:
 def _largest_of_columns(magnitudes: Float32) -> tuple[Int32, Int32]:
     """Return the rows and the columns of the `NEIGHBOURS` largest magnitudes (V, K) of each column, or a few more.
 
-    A column is divided into groups of one size. The `NEIGHBOURS`-th largest of the maxima of the groups is the
-    threshold of the column, which at least `NEIGHBOURS` magnitudes reach. If more than `MOST_WEIGHTS` reach the
-    threshold, because many items are alike, the column keeps its `NEIGHBOURS` largest.
+    A column is divided into groups of one size: each g-th row is in a group, and a remainder of the rows in none. The
+    `NEIGHBOURS`-th largest of the maxima of the groups is the threshold of the column, which at least `NEIGHBOURS`
+    magnitudes reach. If more than `MOST_WEIGHTS` reach the threshold, because many items are alike, the column keeps
+    its `NEIGHBOURS` largest.
     """
     items, width = magnitudes.shape
     most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)

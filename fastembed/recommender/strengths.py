@@ -263,17 +263,21 @@ class Search:
         Calibration makes the factors of b high, because popularity predicts the hidden items that neither model
         predicts. With lower factors of b, the two models decide more of the order of items.
         """
-        (low_rank_a, g), (item_a, h), bias = low_rank.factors, item_model.factors, self._model.bias
-        # The logits of a calibrated model have its factor times b already: here the factor is multiplied by the scale
-        logits = low_rank.logits + np.float32((scale - 1) * low_rank_a) * bias
-        item_logits = item_model.logits + np.float32((scale - 1) * item_a) * bias
+        (a, g), logits = self._with_scaled_bias(low_rank, scale)
+        (item_a, h), item_logits = self._with_scaled_bias(item_model, scale)
         share_index, ndcg = self._scorer.best_share(logits, item_logits, shares_near(best, 2))
         rest, share = 1 - SHARES[share_index], SHARES[share_index]
         logits *= np.float32(rest)  # in place, to save memory: the logits of the low-rank model become the product
         item_logits *= np.float32(share)
         logits += item_logits
-        factors = np.array([(rest * low_rank_a + share * item_a) * scale, rest * g, share * h])
-        return Candidate(scale, Calibrated(factors, logits), share_index, ndcg)
+        product = Calibrated(np.array([rest * a + share * item_a, rest * g, share * h]), logits)
+        return Candidate(scale, product, share_index, ndcg)
+
+    def _with_scaled_bias(self, model: Calibrated, scale: float) -> Calibrated:
+        """Return a model whose factor of b, which its logits contain, is multiplied by a scale."""
+        a, factor = model.factors
+        logits = model.logits + np.float32((scale - 1) * a) * self._model.bias
+        return Calibrated(np.array([scale * a, factor]), logits)
 
     def product_factor(self, product: Calibrated) -> float:
         """Return the factor on all logits of the product that minimises the nll: the order of items stays.
