@@ -392,6 +392,23 @@ def _token_lists(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> I
             begun.append(rest)
 
 
+class MappedChunk(NamedTuple, Generic[Result]):
+    """What `map_text` keeps of a chunk: what the function returned, and facts of the first and the last sequence.
+
+    `replaced`: the number of U+FFFD put into the text. `inside`: as in a `TextChunk`. `first_has_token`: there is a
+    token before the first end of a sequence. `last_has_token`: there is a token behind the last end of a sequence.
+    """
+
+    result: Result
+    tokens: int
+    lines: int
+    empty_lines: int
+    replaced: int
+    inside: bool
+    first_has_token: bool
+    last_has_token: bool
+
+
 def map_text(
     chunks: Iterable[Chunk],
     reading: Reading,
@@ -424,23 +441,6 @@ def map_text(
             record_lines(ledger, chunk.tokens, chunk.lines, chunk.empty_lines + ends_empty)
             has_token = chunk.last_has_token or (has_token and not chunk.lines)
             yield chunk.result
-
-
-class MappedChunk(NamedTuple, Generic[Result]):
-    """What `map_text` keeps of a chunk: what the function returned, and facts of the first and the last sequence.
-
-    `replaced`: the number of U+FFFD put into the text. `inside`: as in a `TextChunk`. `first_has_token`: there is a
-    token before the first end of a sequence. `last_has_token`: there is a token behind the last end of a sequence.
-    """
-
-    result: Result
-    tokens: int
-    lines: int
-    empty_lines: int
-    replaced: int
-    inside: bool
-    first_has_token: bool
-    last_has_token: bool
 
 
 def _mapped_chunk(reading: Reading, function: ChunkFunction[Result], chunk: Chunk) -> MappedChunk[Result]:

@@ -87,7 +87,8 @@ class TileBuffer:
     def _hold_block(self, order: list[Draw], row_ends: Int64, calls: dict[int, Call[Bytes]], block: int) -> None:
         """Wait for the groups of a block and of the next block, and start to read the groups of the next draw.
 
-        Groups that neither block nor the next draw needs are dropped. `calls` has the groups that are being read.
+        Groups that neither block nor the next draw needs are dropped. `calls` has the groups that are being read. If
+        all groups are in memory, nothing happens.
         """
         first_row, last_row = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
         first, last = np.searchsorted(row_ends, [first_row, last_row], side="right")  # draws of the two blocks

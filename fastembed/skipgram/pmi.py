@@ -191,7 +191,7 @@ def pmi_panels(
         begin, end = pieces[k]
         old, new, size = places[begin], new_places[begin], new_places[end] - new_places[begin]
         columns[new : new + size], data[new : new + size] = (array[old : old + size] for array in scratch)
-        starts[:, begin:end] += new - old
+        starts[:, begin:end] += new - old  # places in the new arrays
 
     pool.run(move, len(pieces))
     return Panels(bounds, starts, columns, data)
