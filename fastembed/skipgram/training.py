@@ -144,17 +144,15 @@ def _all_counts(
 
     Counts of a store go into memory if that keeps the limit. The sum with counts to replay is in memory.
     """
-    tiled, replay = tiled_counts(counts), None
+    tiled = tiled_counts(counts)
     if arguments.base is not None and arguments.replay is not None:
         replay = arguments.base.aligned(arguments.replay, counts.vocabulary, name="replay")
-    nnz = counts.nnz + (0 if replay is None else replay.nnz)
-    largest = 0 if tiled.in_memory or replay is not None else int(tiled.entries.max())
+        tiled = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
+    nnz, largest = int(tiled.entries.sum()), 0 if tiled.in_memory else int(tiled.entries.max())
     estimate = estimate_of(options, *counts.shape, nnz, subwords, largest_group=largest, memory_limit=run.memory_limit)
-    resident = resident_memory() - (int(COUNT_BYTES * nnz) if tiled.in_memory and replay is None else 0)
+    resident = resident_memory() - (int(COUNT_BYTES * nnz) if tiled.in_memory else 0)
     estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident).in_memory_if_possible()
     estimate.check()
-    if replay is not None:
-        return grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads), estimate
     if not estimate.counts_in_memory:
         return tiled.buffered(estimate.buffer_limit), estimate
     return tiled if tiled.in_memory else tiled.copied(Memory()), estimate
