@@ -267,6 +267,8 @@ def test_a_column_of_labels_is_labels():
     model = Classifier().fit(documents, labels[:, None])
     assert model.classes_.tolist() == [1, 5]
     assert model.score(documents, labels[:, None]) == 1
+    with pytest.raises(TypeError, match=r"documents must be a list .*, or files with labels, got .texts\.txt.$"):
+        Classifier().fit("texts.txt", 3)
     with pytest.raises(ValueError, match="documents must be texts, without a vectorizer, got an array of 2 dimensions"):
         model.fit(np.eye(4), labels)
 

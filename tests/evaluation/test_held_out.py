@@ -263,6 +263,9 @@ def test_baskets_learned_from_are_noticed():
         recommender = Recommender(dim=2, epochs=1, threads=1).fit(data, **fields)
         with pytest.warns(UserWarning, match="the model learned from most of these users"):
             held_out_items(recommender, data, **fields)
+    later = {"who": np.repeat([f"u{k}" for k in range(12)], 2), "what": ["c", "d"] * 12}  # other items of known users
+    with pytest.warns(UserWarning, match="the model learned from most of these users"):
+        held_out_items(recommender, later, user="who", item="what")
     held_out_items(recommender, [["a", "c"], *pairs])  # users 0 to 12 are others than u0 to u11
     recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
     few = [np.flatnonzero(row).tolist() for row in rng.random((400, 8)) < 0.7]  # of which many are equal by chance
