@@ -401,7 +401,7 @@ def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
     repeated = sum(count for count in large.values() if count > 1)
     equal = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
     if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(equal) > len(equal) / 2):
-        warn_user("the model learned from most of these users: use split_users, or hidden= or --hidden all")
+        warn_user("the model knows most of these users: split them by split_users, or pass hidden= (--hidden all)")
 
 
 def _baskets(matrix: Any) -> list[bytes]:

@@ -209,7 +209,7 @@ def read_interactions(
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
     if isinstance(source, np.ndarray) and len(source) and source.shape[1:] in ((2,), (3,)):
-        raise ValueError(f"{shown(source[0].tolist())} may be a user and an item: pass a table, lists or csr_array(X)")
+        raise ValueError(f"{shown(source[0])} may be a user and an item: pass a table, a csr_array or baskets as lists")
     paths, hint = path_list(source) if form == "files" else [], "baskets are lists, as [['milk', 'bread']]"
     files: list[Any] = [file for path in paths for file in find_files(path, hint)]
     if form == "table" or (files and fields) or (header and any(map(Structure().applies, files))):

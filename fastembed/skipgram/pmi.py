@@ -39,7 +39,7 @@ class PositivePMI:
     Parameters
     ----------
     counts : GroupedCounts (V_in, V)
-        Counts, of which at least one is positive; their totals are n_w and n_c.
+        At least one count is positive. The totals of the counts are n_w and n_c.
     memory : int or inf
         The most bytes of entries in memory; further groups are in an unnamed temporary file.
 

@@ -149,7 +149,7 @@ def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets, cap
     assert score.record()["perplexity"] == score.perplexity
 
 
-@pytest.mark.filterwarnings("ignore:the model learned from most of these users")
+@pytest.mark.filterwarnings("ignore:the model knows most of these users")
 def test_all_models_are_asked_for_the_same_items(model, recommender, baskets):
     """So that popularity has the same score, also with the items of training or of the test in another order."""
     other = Recommender(dim=3, epochs=1, threads=1).fit([basket[::-1] for basket in baskets[::-1]])
@@ -160,7 +160,7 @@ def test_all_models_are_asked_for_the_same_items(model, recommender, baskets):
         np.testing.assert_allclose([each.popularity["nll"] for each in scores], scores[0].popularity["nll"], rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:the model learned from most of these users")
+@pytest.mark.filterwarnings("ignore:the model knows most of these users")
 def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path):
     items = recommender.items_.tolist()
     expected = held_out_items(recommender, baskets, hidden=0.5)
@@ -254,17 +254,17 @@ def test_baskets_learned_from_are_noticed():
     rng = np.random.default_rng(0)
     baskets = [rng.choice(30, 7, replace=False).tolist() for _ in range(40)]
     recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
-    with pytest.warns(UserWarning, match="the model learned from most of these users"):
+    with pytest.warns(UserWarning, match="the model knows most of these users"):
         held_out_items(recommender, baskets[:30])
     held_out_items(recommender, baskets[30:])
     pairs = [["a", "b"], ["b", "c"], ["d", "e", "a"]] * 4  # small, and equal ones
     named = {"who": [f"u{k}" for k in range(12) for _ in pairs[k]], "what": [item for pair in pairs for item in pair]}
     for data, fields in ((pairs, {}), (named, {"user": "who", "item": "what"})):
         recommender = Recommender(dim=2, epochs=1, threads=1).fit(data, **fields)
-        with pytest.warns(UserWarning, match="the model learned from most of these users"):
+        with pytest.warns(UserWarning, match="the model knows most of these users"):
             held_out_items(recommender, data, **fields)
     later = {"who": np.repeat([f"u{k}" for k in range(12)], 2), "what": ["c", "d"] * 12}  # other items of known users
-    with pytest.warns(UserWarning, match="the model learned from most of these users"):
+    with pytest.warns(UserWarning, match="the model knows most of these users"):
         held_out_items(recommender, later, user="who", item="what")
     held_out_items(recommender, [["a", "c"], *pairs])  # users 0 to 12 are others than u0 to u11
     recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
